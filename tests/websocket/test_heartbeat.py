@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from labkit.architecture.manager import Connection, Manager
+from labkit.testing.clients import Closed
 from labkit.testing.clock import ManualClock
 from labkit.websocket.heartbeat import PING, Heartbeat
 
@@ -86,5 +87,5 @@ async def test_on_the_wire_a_silent_client_gets_a_ping_and_then_4000(room):
         client = await r.join()
         sweeping = asyncio.ensure_future(heartbeat.run())
         assert await client.receive_json() == {"type": "ping"}
-        assert await client.closed() == (4000, "nothing heard")
+        assert await client.closed() == Closed(4000, "nothing heard")
         sweeping.cancel()

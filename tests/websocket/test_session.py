@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI, WebSocket
 
 from labkit.architecture import Manager, Overflow, binary, encode
-from labkit.testing.clients import WebSocketClient
+from labkit.testing.clients import Closed, WebSocketClient
 from labkit.testing.faults import StalledReader, reset
 from labkit.testing.server import LiveServer
 from labkit.websocket import Session
@@ -94,7 +94,7 @@ async def test_binary_without_a_handler_closes_with_1003(room):
     async with room() as r:
         client = await r.join()
         await client.send(b"\x00")
-        assert await client.closed() == (1003, "text messages only")
+        assert await client.closed() == Closed(1003, "text messages only")
 
 
 async def test_binary_with_a_handler_is_handled(room):
@@ -118,7 +118,7 @@ async def test_a_bug_in_a_handler_closes_with_1011_and_is_logged(room, caplog):
     async with room(on_text=broken) as r:
         client = await r.join()
         await client.send("x")
-        assert await client.closed() == (1011, "server error")
+        assert await client.closed() == Closed(1011, "server error")
         await until(lambda: r.endings)
     errors = [e for e in caplog.records if e.levelno == logging.ERROR]
     assert len(errors) == 1
@@ -143,7 +143,7 @@ async def test_too_many_messages_at_once_close_with_1008(room, quick):
         client = await r.join()
         for _ in range(10):
             await client.send("x")
-        assert await client.closed() == (1008, "too many messages at once")
+        assert await client.closed() == Closed(1008, "too many messages at once")
 
 
 async def test_close_sends_what_was_put_before_it(room):
@@ -153,7 +153,7 @@ async def test_close_sends_what_was_put_before_it(room):
         r.only.send(encode("shutdown"))
         r.only.close(1012, "restart")
         assert await client.receive_json() == {"type": "shutdown"}
-        assert await client.closed() == (1012, "restart")
+        assert await client.closed() == Closed(1012, "restart")
         await until(lambda: r.endings)
         assert r.endings == [(1012, "restart", "server")]
 
@@ -176,7 +176,7 @@ async def test_a_stalled_reader_is_closed_and_the_others_get_everything(room, qu
         await until(lambda: r.endings)
         assert r.endings == [(1013, "too slow", "server")]
         assert r.manager.topics == {"news": 2}
-        await eve.close()
+        eve.close()
 
 
 async def test_what_a_stalled_reader_costs_is_bounded(room, quick):
@@ -194,7 +194,7 @@ async def test_what_a_stalled_reader_costs_is_bounded(room, quick):
                 assert connection.outbox.waiting <= 8
                 await asyncio.sleep(0)
         assert connection.ending is None
-        await eve.close()
+        eve.close()
         await until(lambda: r.endings)
 
 
