@@ -1,0 +1,192 @@
+"""What happens to several clients at once, in one line that is the same on every run.
+
+A scene that is expected to succeed waits for its last message; a scene that is expected to get
+stuck waits a moment for more, and says only *that* it is stuck, not after how many messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from labkit.testing.clients import Closed, Disconnected, Rejected, Silence, WebSocketClient
+from labkit.workbench.display import Table, table
+
+PATIENCE_S = 5.0
+MOMENT_S = 0.3
+
+
+async def until(condition: Callable[[], object], *, timeout_s: float = PATIENCE_S) -> None:
+    """Wait until `condition()` is true.
+
+    Raises:
+        TimeoutError: it did not become true in time.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not condition():
+                await asyncio.sleep(0.002)  # noqa: ASYNC110 - a condition has no event to wait for
+    except TimeoutError:
+        raise TimeoutError(f"what the cell waits for did not happen in {timeout_s:g} s") from None
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What one client got: its messages, and how its connection ended if it did."""
+
+    name: str
+    messages: list[Any]
+    expected: int | None = None
+    closed: Closed | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything expected came, in the order in which it was sent."""
+        numbers = [m["n"] for m in self.messages if isinstance(m, dict) and "n" in m]
+        return len(self.messages) == self.expected and numbers == sorted(numbers)
+
+    def __str__(self) -> str:
+        count = len(self.messages)
+        if self.complete or self.expected is None:
+            said = f"{self.name} {count}" + (" in order" if self.complete and count > 1 else "")
+        else:
+            said = f"{self.name} {'stopped early' if count else 'nothing'}"
+        if self.closed is not None:
+            reason = f" {self.closed.reason}" if self.closed.reason else ""
+            said += f", closed {self.closed.code}{reason}"
+        return said
+
+
+class Audience(tuple[Heard, ...]):
+    """What each client got, in the order in which the clients were named."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: Any) -> Any:  # noqa: ANN401 - by name here, by index as a tuple
+        if isinstance(name, str):
+            return next(heard for heard in self if heard.name == name)
+        return super().__getitem__(name)
+
+    def __repr__(self) -> str:
+        return " · ".join(map(str, self))
+
+
+async def received(
+    *clients: WebSocketClient, expected: int | None = None, patience_s: float | None = None
+) -> Audience:
+    """Collect what the clients have got.
+
+    Args:
+        clients: WebSocket clients; what they heard before is not counted again.
+        expected: wait until each has so many messages. None takes what is there.
+        patience_s: seconds of silence after which a client counts as stopped.
+    """
+    wait_s = patience_s or (MOMENT_S if expected is None else PATIENCE_S)
+    return Audience(await asyncio.gather(*(_hear(each, expected, wait_s) for each in clients)))
+
+
+async def _hear(client: WebSocketClient, expected: int | None, patience_s: float) -> Heard:
+    messages: list[Any] = []
+    try:
+        while expected is None or len(messages) < expected:
+            messages.append(_readable(await client.receive(timeout_s=patience_s)))
+    except Silence:
+        pass
+    except Disconnected:
+        return Heard(client.name, messages, expected, await client.closed())
+    return Heard(client.name, messages, expected)
+
+
+def _readable(message: str | bytes) -> Any:  # noqa: ANN401 - JSON, or what came instead
+    try:
+        return json.loads(message)
+    except ValueError:
+        return message
+
+
+@dataclass
+class Flood:
+    """A publisher at work; `stuck` when it waits for somebody who does not read."""
+
+    count: int
+    task: asyncio.Task[None]
+    published: int = 0
+    stuck: bool = field(default=False, init=False)
+
+    def __repr__(self) -> str:
+        return "the publisher is stuck" if self.stuck else f"{self.published} published"
+
+    async def aclose(self) -> None:
+        """End the publisher if it still waits."""
+        self.task.cancel()
+        await asyncio.wait({self.task})
+
+
+async def flood(
+    publish: Callable[[int], Any], *, count: int = 200, stuck_after_s: float = MOMENT_S
+) -> Flood:
+    """Call `publish(n)` for each n below `count`, and await what it returns if it must be.
+
+    Args:
+        publish: sends one message; may be a coroutine function.
+        count: how many times.
+        stuck_after_s: seconds without progress after which it counts as stuck. It is not
+            cancelled then: `aclose` ends it.
+    """
+
+    async def run() -> None:
+        for n in range(count):
+            result = publish(n)
+            if inspect.isawaitable(result):
+                await result
+            else:
+                await asyncio.sleep(0)
+            running.published += 1
+
+    running = Flood(count, asyncio.ensure_future(run()))
+    before = -1
+    while not running.task.done() and running.published > before:
+        before = running.published
+        await asyncio.wait({running.task}, timeout=stuck_after_s)
+    running.stuck = not running.task.done()
+    if not running.stuck:
+        running.task.result()
+    return running
+
+
+async def dial(
+    url: str, inputs: Mapping[str, str | bytes], *, patience_s: float = MOMENT_S
+) -> Table:
+    """Send each input over a connection of its own, and tell what the client saw of it.
+
+    Args:
+        url: a WebSocket address.
+        inputs: what to send, by a name for people.
+        patience_s: seconds after which no answer counts as silence.
+    """
+    seen = await asyncio.gather(*(_provoke(url, each, patience_s) for each in inputs.values()))
+    rows = [(name, *outcome) for name, outcome in zip(inputs, seen, strict=True)]
+    return table(rows, ("input", "what the client sees", "connection"))
+
+
+async def _provoke(url: str, payload: str | bytes, patience_s: float) -> tuple[str, str]:
+    try:
+        client = await WebSocketClient.connect(url, name="dial")
+    except Rejected as error:
+        return f"HTTP {error.status}", "refused"
+    async with client:
+        try:
+            await client.send(payload)
+            answer = _readable(await client.receive(timeout_s=patience_s))
+        except Silence:
+            return "no answer", "open"
+        except Disconnected:
+            closed = await client.closed()
+            frame = "no close frame" if closed.code == 1006 else f"close {closed.code}"  # noqa: PLR2004
+            return frame, f"ended: {closed.reason}" if closed.reason else "ended"
+        words = [answer.get(key) for key in ("type", "code")] if isinstance(answer, dict) else []
+        return " ".join(filter(None, words)) or str(answer), "open"
