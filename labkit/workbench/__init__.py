@@ -14,7 +14,7 @@ from labkit.workbench.exercises import answer, check, hint, progress, solution
 from labkit.workbench.kernel import sh
 from labkit.workbench.lab import Lab
 from labkit.workbench.ledger import fact, verdict
-from labkit.workbench.scenes import dial, flood, received, until
+from labkit.workbench.scenes import dial, flood, knock, received, until
 from labkit.workbench.show import show
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "fact",
     "flood",
     "hint",
+    "knock",
     "progress",
     "received",
     "sh",

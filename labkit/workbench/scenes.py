@@ -9,13 +9,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from labkit.architecture import CloseCode
 from labkit.testing.clients import Closed, Disconnected, Rejected, Silence, WebSocketClient
+from labkit.testing.server import LiveServer
 from labkit.workbench.display import Table, table
 
+ABNORMAL = CloseCode.ABNORMAL
 PATIENCE_S = 5.0
 MOMENT_S = 0.3
 
@@ -186,7 +190,36 @@ async def _provoke(url: str, payload: str | bytes, patience_s: float) -> tuple[s
             return "no answer", "open"
         except Disconnected:
             closed = await client.closed()
-            frame = "no close frame" if closed.code == 1006 else f"close {closed.code}"  # noqa: PLR2004
+            frame = "no close frame" if closed.code == ABNORMAL else f"close {closed.code}"
             return frame, f"ended: {closed.reason}" if closed.reason else "ended"
         words = [answer.get(key) for key in ("type", "code")] if isinstance(answer, dict) else []
         return " ".join(filter(None, words)) or str(answer), "open"
+
+
+async def knock(server: LiveServer, paths: Mapping[str, str]) -> Table:
+    """Open each path as a WebSocket, and tell what the client sees and what the server logs.
+
+    Args:
+        server: where to knock.
+        paths: paths of the server, by a name for people.
+    """
+    rows = []
+    for name, path in paths.items():
+        logged = len(server.log)
+        seen = await _door(server.ws_url + path)
+        await asyncio.sleep(0)
+        errors = [each for each in list(server.log)[logged:] if each.levelno >= logging.ERROR]
+        rows.append((name, seen, "error" if errors else "clean"))
+    return table(rows, ("what the server does", "what the client sees", "server log"))
+
+
+async def _door(url: str) -> str:
+    try:
+        client = await WebSocketClient.connect(url, name="guest")
+    except Rejected as error:
+        return f"HTTP {error.status}" + (" and a reason" if error.body else "")
+    async with client:
+        closed = await client.closed()
+        return (
+            "no close frame" if closed.code == ABNORMAL else f"close {closed.code} {closed.reason}"
+        )
