@@ -32,8 +32,8 @@ async def until(condition: Callable[[], object], *, timeout_s: float = PATIENCE_
     """
     try:
         async with asyncio.timeout(timeout_s):
-            while not condition():
-                await asyncio.sleep(0.002)  # noqa: ASYNC110 - a condition has no event to wait for
+            while not condition():  # noqa: ASYNC110 - a condition has no event to wait for
+                await asyncio.sleep(0.002)
     except TimeoutError:
         raise TimeoutError(f"what the cell waits for did not happen in {timeout_s:g} s") from None
 
@@ -209,7 +209,8 @@ async def knock(server: LiveServer, paths: Mapping[str, str]) -> Table:
         seen = await _door(server.ws_url + path)
         await asyncio.sleep(0)
         errors = [each for each in list(server.log)[logged:] if each.levelno >= logging.ERROR]
-        rows.append((name, seen, "error" if errors else "clean"))
+        traceback = any(each.exc_text for each in errors)
+        rows.append((name, seen, "a traceback" if traceback else "a line" if errors else "nothing"))
     return table(rows, ("what the server does", "what the client sees", "server log"))
 
 
