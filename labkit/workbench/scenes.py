@@ -15,7 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labkit.architecture import CloseCode
-from labkit.testing.clients import Closed, Disconnected, Rejected, Silence, WebSocketClient
+from labkit.testing.clients import (
+    Closed,
+    Disconnected,
+    Rejected,
+    Silence,
+    SSEClient,
+    WebSocketClient,
+)
 from labkit.testing.server import LiveServer
 from labkit.workbench.display import Table, table
 
@@ -40,12 +47,21 @@ async def until(condition: Callable[[], object], *, timeout_s: float = PATIENCE_
 
 @dataclass(frozen=True)
 class Heard:
-    """What one client got: its messages, and how its connection ended if it did."""
+    """What one client got: its messages, and how its connection ended if it did.
+
+    Attributes:
+        name: the client's.
+        messages: decoded from JSON where they are JSON.
+        expected: how many should have come; None when nobody said.
+        closed: how a WebSocket ended.
+        ending: the end in words; empty as long as the connection is open.
+    """
 
     name: str
     messages: list[Any]
     expected: int | None = None
     closed: Closed | None = None
+    ending: str = ""
 
     @property
     def complete(self) -> bool:
@@ -59,10 +75,7 @@ class Heard:
             said = f"{self.name} {count}" + (" in order" if self.complete and count > 1 else "")
         else:
             said = f"{self.name} {'stopped early' if count else 'nothing'}"
-        if self.closed is not None:
-            reason = f" {self.closed.reason}" if self.closed.reason else ""
-            said += f", closed {self.closed.code}{reason}"
-        return said
+        return f"{said}, {self.ending}" if self.ending else said
 
 
 class Audience(tuple[Heard, ...]):
@@ -80,12 +93,14 @@ class Audience(tuple[Heard, ...]):
 
 
 async def received(
-    *clients: WebSocketClient, expected: int | None = None, patience_s: float | None = None
+    *clients: WebSocketClient | SSEClient,
+    expected: int | None = None,
+    patience_s: float | None = None,
 ) -> Audience:
     """Collect what the clients have got.
 
     Args:
-        clients: WebSocket clients; what they heard before is not counted again.
+        clients: what they heard before is not counted again.
         expected: wait until each has so many messages. None takes what is there.
         patience_s: seconds of silence after which a client counts as stopped.
     """
@@ -93,16 +108,33 @@ async def received(
     return Audience(await asyncio.gather(*(_hear(each, expected, wait_s) for each in clients)))
 
 
-async def _hear(client: WebSocketClient, expected: int | None, patience_s: float) -> Heard:
+async def _hear(
+    client: WebSocketClient | SSEClient, expected: int | None, patience_s: float
+) -> Heard:
     messages: list[Any] = []
     try:
         while expected is None or len(messages) < expected:
-            messages.append(_readable(await client.receive(timeout_s=patience_s)))
+            if isinstance(client, SSEClient):
+                text: str | bytes = (await client.next(timeout_s=patience_s)).data
+            else:
+                text = await client.receive(timeout_s=patience_s)
+            messages.append(_readable(text))
     except Silence:
         pass
     except Disconnected:
-        return Heard(client.name, messages, expected, await client.closed())
+        return await _ended(client, messages, expected)
     return Heard(client.name, messages, expected)
+
+
+async def _ended(
+    client: WebSocketClient | SSEClient, messages: list[Any], expected: int | None
+) -> Heard:
+    if isinstance(client, SSEClient):
+        ending = "the stream ended" if await client.closed() else "the stream broke off"
+        return Heard(client.name, messages, expected, None, ending)
+    closed = await client.closed()
+    ending = f"closed {closed.code} {closed.reason}".rstrip()
+    return Heard(client.name, messages, expected, closed, ending)
 
 
 def _readable(message: str | bytes) -> Any:  # noqa: ANN401 - JSON, or what came instead
@@ -147,8 +179,7 @@ async def flood(
             result = publish(n)
             if inspect.isawaitable(result):
                 await result
-            else:
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)  # an await that does not suspend lets nobody else run
             running.published += 1
 
     running = Flood(count, asyncio.ensure_future(run()))
