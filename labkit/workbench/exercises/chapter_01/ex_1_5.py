@@ -24,9 +24,7 @@ exercise = Exercise[Call](
 
 
 @exercise.solution
-async def call(
-    handler: Callable[..., Any], event: str, data: Any, errors: list[Exception]
-) -> None:
+async def call(handler: Callable[..., Any], event: str, data: Any, errors: list[Exception]) -> None:
     """Call `handler(event, data)`, plain or asynchronous; keep what it raises in `errors`."""
     # hole: call, wait if there is something to wait for, keep the error
     try:
