@@ -1,0 +1,1 @@
+"""Demonstration exercises: they exist for the tests only."""
