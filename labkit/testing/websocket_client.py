@@ -179,4 +179,5 @@ class WebSocketClient:
 
 def reset_on_close(sock: socket.socket) -> None:
     """Make closing `sock` send RST instead of FIN (`SO_LINGER` with zero seconds)."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if sock.fileno() >= 0:  # closing twice is closing once
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,25 +1,25 @@
 """The workbench: what a lesson needs and production does not.
 
-lab        servers in the notebook's kernel, and the proof that nothing is left
-wire       what really crossed between clients and server, as a picture
-scenes     what several clients saw, in one line
-exercises  check, hint, solution, progress
-ledger     verdicts that are compared with what the cell found
-notebooks  build, check, solve
-cli        the command line
+    lab        servers in the notebook's kernel, and the proof that nothing is left
+    wire       what really crossed between clients and server, as a picture
+    scenes     what several clients saw, in one line
+    exercises  check, hint, solution, progress
+    ledger     verdicts that are compared with what the cell found
+    notebooks  build, check, solve
+    cli        the command line
+
+The names below load when they are first used, so that a command need not wait for all of them.
 """
 
-from labkit.workbench.display import expect, table
-from labkit.workbench.exercises import answer, check, hint, progress, solution
-from labkit.workbench.kernel import sh
-from labkit.workbench.lab import Lab
-from labkit.workbench.ledger import fact, verdict
-from labkit.workbench.scenes import dial, flood, knock, received, until
-from labkit.workbench.show import show
+from __future__ import annotations
 
-__all__ = [
+from importlib import import_module
+from typing import Any
+
+__all__ = [  # noqa: F822 - loaded by __getattr__
     "Lab",
     "answer",
+    "browser",
     "check",
     "dial",
     "expect",
@@ -27,8 +27,11 @@ __all__ = [
     "flood",
     "hint",
     "knock",
+    "mount_page",
     "progress",
+    "recap",
     "received",
+    "sequence_of",
     "sh",
     "show",
     "solution",
@@ -36,3 +39,22 @@ __all__ = [
     "until",
     "verdict",
 ]
+
+_HOMES = {
+    "display": ("expect", "table"),
+    "exercises": ("answer", "check", "hint", "progress", "solution"),
+    "kernel": ("sh",),
+    "lab": ("Lab",),
+    "ledger": ("fact", "recap", "verdict"),
+    "page": ("browser", "mount_page"),
+    "rawwire": ("sequence_of",),
+    "scenes": ("dial", "flood", "knock", "received", "until"),
+    "sources": ("show",),
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module offers
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -28,7 +28,7 @@ KERNEL_TIMEOUT_S = 60
 VALKEY_TIMEOUT_S = 10
 LOOPBACK_TIMEOUT_S = 5
 QUIET = ["--log-level=ERROR"]  # a kernel warns that it talks without encryption: on loopback
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSERS = ("chromium", "chromium-browser")
 FRESH = "python3 -m labkit makes a .venv with the right ones"
 
 

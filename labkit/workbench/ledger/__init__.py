@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from labkit.workbench.ledger.evidence import LedgerMismatch, fact, verdict
 from labkit.workbench.ledger.rows import Claim, Ledger, LedgerError, Part, read
-from labkit.workbench.ledger.table import summary
+from labkit.workbench.ledger.table import recap, summary
 
 __all__ = [
     "Claim",
@@ -20,6 +20,7 @@ __all__ = [
     "fact",
     "main",
     "read",
+    "recap",
     "summary",
     "verdict",
 ]

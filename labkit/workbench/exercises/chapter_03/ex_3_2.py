@@ -121,20 +121,22 @@ async def check(ticks: Ticks) -> None:
                 await client.take(3)
             expect(bool(open_streams), given=given, got="[]", because="the stream is not listed")
         await _left(open_streams, 0, "a client that leaves")
-        one, other = [await SSEClient.connect(f"{server.url}/ticks/1") for _ in range(2)]
-        await until(lambda: len(open_streams) == 2)
-        await one.close()
-        await _left(open_streams, 1, "one of two clients leaves")
-        await other.close()
+        url = f"{server.url}/ticks/1"
+        async with await SSEClient.connect(url), await SSEClient.connect(url) as other:
+            await until(lambda: len(open_streams) == 2)
+            await other.close()
+            await _left(open_streams, 1, "one of two clients leaves")
         await _left(open_streams, 0, "a client that leaves")
         eve = await StalledStream.connect(f"{server.url}/ticks/400000", name="eve")
         await until(lambda: open_streams)
-        await _left(open_streams, 0, "a client that stops reading")
-        eve.close()
-        client = await SSEClient.connect(f"{server.url}/ticks/1")
-        await client.next()
-    await _left(open_streams, 0, "a server that stops")
-    await client.close()
+        try:
+            await _left(open_streams, 0, "a client that stops reading")
+        finally:
+            eve.close()
+        async with await SSEClient.connect(url) as client:
+            await client.next()
+            await server.stop()
+            await _left(open_streams, 0, "a server that stops")
 
 
 async def _left(open_streams: list[str], wanted: int, given: str) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
+import re
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 _PACKAGE = Path(__file__).parents[1]
+_ASIDES = re.compile(r" *# (noqa|type: ignore|fmt:).*$", flags=re.MULTILINE)
+"""Remarks to linters, which are not for readers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ def show(thing: Any, *, lines: tuple[int, int] | None = None) -> Source:  # noqa
     target: Any = inspect.unwrap(getter)  # a wrapper tells nothing of what it wraps
     name = "" if inspect.ismodule(target) else str(getattr(target, "__qualname__", ""))
     source = textwrap.dedent(_source(target, name)).rstrip("\n")
+    source = _ASIDES.sub("", source)
     if lines is not None:
         source = _slice(source, lines, name)
     return Source(source, f"{_file(target)} · {name}" if name else _file(target))

@@ -7,7 +7,7 @@ import pytest
 
 from labkit.workbench import frames
 from labkit.workbench.frames import End, Frame, shorten
-from labkit.workbench.show import show
+from labkit.workbench.sources import show
 
 
 def test_function_shows_its_source_and_its_place():
