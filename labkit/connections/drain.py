@@ -13,6 +13,7 @@ Chapter 4. It knows no server and no signal: those are in `server`.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
 from collections.abc import Callable, Iterable
@@ -144,6 +145,10 @@ class Drain:
         for exchange in cancelled:
             exchange.cancel()
         await self._emptied(self.settings.cancel_s)
+        if cancelled:
+            # A generator that was left at its `yield` runs its `finally` when it is collected.
+            gc.collect()
+            await asyncio.sleep(0)
         self.result = Drained(told, len(cancelled), len(self._exchanges))
         logger.info("drained: %s", self.result)
         return self.result

@@ -2,7 +2,7 @@
 
     lab        servers in the notebook's kernel, and the proof that nothing is left
     wire       what really crossed between clients and server, as a picture
-    scenes     what several clients saw, in one line
+    scenes     what several clients saw, in one line; probes: what one saw, as a table
     exercises  check, hint, solution, progress
     ledger     verdicts that are compared with what the cell found
     notebooks  build, check, solve
@@ -16,7 +16,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__all__ = [  # noqa: F822 - loaded by __getattr__
+__all__ = [
     "Lab",
     "answer",
     "browser",
@@ -48,7 +48,8 @@ _HOMES = {
     "ledger": ("fact", "recap", "verdict"),
     "page": ("browser", "mount_page"),
     "rawwire": ("sequence_of",),
-    "scenes": ("dial", "flood", "knock", "received", "until"),
+    "probes": ("dial", "knock"),
+    "scenes": ("flood", "received", "until"),
     "sources": ("show",),
 }
 

@@ -77,10 +77,7 @@ class ServerProcess:
             process._pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
                 lambda: _Reports(process), process._child.process.stdout
             )
-            async with asyncio.timeout(START_TIMEOUT_S):
-                await process._told.wait()
-            if not await process.answers("/", within_s=START_TIMEOUT_S):
-                raise Unreachable(f"the process does not serve: {process.last_words}")
+            await process._serving()
         except BaseException:
             await process.aclose()
             raise
@@ -120,6 +117,12 @@ class ServerProcess:
                 while self._child.running:  # noqa: ASYNC110 - a process has no event to wait for
                     await asyncio.sleep(0.01)
         return not self._child.running
+
+    async def _serving(self) -> None:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            await self._told.wait()
+        if not await self.answers("/", within_s=START_TIMEOUT_S):
+            raise Unreachable(f"the process does not serve: {self.last_words}")
 
     async def aclose(self) -> None:
         """Kill the process. The system closes its connections."""

@@ -135,7 +135,7 @@ def expect(*kinds: type[BaseException]) -> Iterator[None]:
         yield
     except kinds as error:
         first_line = str(error).partition("\n")[0]
-        print(f"expected: {type(error).__name__}{': ' if first_line else ''}{first_line}")  # noqa: T201 - the output of a cell
+        print(f"expected: {type(error).__name__}{': ' if first_line else ''}{first_line}")
     else:
         names = " or ".join(kind.__name__ for kind in kinds)
         raise AssertionError(f"expected {names}, and nothing was raised")

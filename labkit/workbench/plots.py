@@ -51,7 +51,7 @@ class Plot:
         from IPython.display import display  # noqa: PLC0415 - only what displays needs IPython
 
         display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]
-        print(self.words)  # noqa: T201 - the output of a cell
+        print(self.words)
 
 
 def latency_histogram(

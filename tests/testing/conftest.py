@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CHUNK = "x" * 10_000
 
 
-def make_app() -> FastAPI:  # noqa: C901 - many endpoints of a few lines
+def make_app() -> FastAPI:
     """Return a fresh application; `app.state.ended` collects the streams whose cleanup ran."""
     app = FastAPI()
     app.state.ended = []
@@ -89,7 +89,7 @@ def make_app() -> FastAPI:  # noqa: C901 - many endpoints of a few lines
 
 async def _eventually(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - nothing tells when it comes true
+        while not condition():
             await asyncio.sleep(0.01)
 
 

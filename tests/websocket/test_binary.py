@@ -1,5 +1,7 @@
 """Raw ASGI messages are sorted by what they hold; a binary header is not believed."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,10 +65,8 @@ def test_a_header_that_lies_is_refused(data, fault):
 @given(st.binary(max_size=64))
 def test_unpack_raises_value_error_and_nothing_else(data):
     """No bytes at all get past the two outcomes."""
-    try:
+    with suppress(ValueError):
         assert Packet.unpack(data).pack() == data
-    except ValueError:
-        pass
 
 
 def test_a_kind_has_one_byte():

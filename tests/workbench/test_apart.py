@@ -30,7 +30,7 @@ def broken():
 async def until(condition):
     """Wait until it holds; fail after the deadline."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - the condition is anything
+        while not condition():
             await asyncio.sleep(0.01)
 
 

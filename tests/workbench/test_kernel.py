@@ -69,7 +69,7 @@ async def test_a_cancelled_sh_leaves_no_process():
     before = set(psutil.Process().children(recursive=True))
     running = asyncio.create_task(sh("sleep 600"))
     async with asyncio.timeout(5):
-        while len(psutil.Process().children(recursive=True)) < len(before) + 2:  # noqa: ASYNC110 - processes send no event
+        while len(psutil.Process().children(recursive=True)) < len(before) + 2:
             await asyncio.sleep(0.01)
     running.cancel()
     await asyncio.wait({running})

@@ -168,7 +168,7 @@ async def test_clients_of_the_same_name_are_replaced(open_lab, app):
     assert await first.closed() == Closed(1000)
     assert second.open
     async with asyncio.timeout(5):
-        while server.connections != 2:  # noqa: ASYNC110 - nothing tells when a connection goes
+        while server.connections != 2:
             await asyncio.sleep(0.01)
 
 

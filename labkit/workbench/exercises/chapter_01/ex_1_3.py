@@ -20,8 +20,8 @@ exercise = Exercise[ReplyTo](
     title="answer everything",
     hints=(
         "There are three ways to be wrong. Ask for them in this order.",
-        "`json.loads` raises `ValueError` for what is not JSON, and another for what is too deep.",
-        '`[[[[…` nested thousands of times raises `RecursionError`. And `"abc"["type"]` is no dict.',
+        "`json.loads` raises `ValueError` for what is not JSON, another for what is too deep.",
+        '`[[[[…` nested very deep raises `RecursionError`. And `"abc"["type"]` is no dict.',
     ),
 )
 
