@@ -289,13 +289,3 @@ def test_the_shipped_ledger_is_sound():
 def test_the_written_chapters_have_no_gaps():
     """Every claim of a written chapter has its cell, its test, and the line it promises."""
     assert audit.gaps(ledger.read()) == []
-
-
-def test_the_readme_shows_the_ledger():
-    """Between its markers, the README says what the ledger says."""
-    if not ledger.read().chapters:
-        pytest.skip("no chapter is written yet")
-    text = (audit.ROOT / "README.md").read_text(encoding="utf-8")
-    found = re.search(f"{re.escape(START)}.*?{re.escape(END)}", text, flags=re.DOTALL)
-    assert found is not None, "README.md needs the markers of the ledger"
-    assert found[0] == ledger.summary()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from labkit.workbench.exercises.engine import Exercise
 
+START, END = "<!-- exercises -->", "<!-- /exercises -->"
 WRONG_AT_LEAST = 3
 HINTS_AT_LEAST = 2
 
@@ -64,6 +65,14 @@ def line(exercise: Exercise[Any], gaps: list[str]) -> str:
         return "\n".join(f"{exercise.key} {exercise.title}  GAP {gap}" for gap in gaps)
     refused = f"{len(exercise.wrongs)} wrong refused"
     return f"{exercise.key} {exercise.title}  stub not done · {refused} · solution passes"
+
+
+def summary() -> str:
+    """Return the Markdown between the README's markers, the markers included."""
+    found = list(map(catalogue.find, catalogue.keys()))
+    rows = [f"| {each.key} {each.title} | {len(each.wrongs)} |" for each in found]
+    head = "| Exercise | Wrong answers, each refused for its own reason |\n|---|---|"
+    return "\n".join([START, head, *rows, END])
 
 
 def main(folder: Path = cells.FOLDER) -> int:
