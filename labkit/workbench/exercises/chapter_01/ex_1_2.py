@@ -129,11 +129,8 @@ class RemoveRaises(_Keyed):
         self.connections.remove(connection)
 
 
-@exercise.check
-async def check(registry_class: type[Registry]) -> None:
-    """Two clients of one name on a real server; one leaves; who hears the next message?"""
-    registry, app = registry_class(), FastAPI()
-    sockets: dict[int, tuple[object, WebSocket]] = {}
+def _app(registry: Registry, sockets: dict[int, tuple[object, WebSocket]]) -> FastAPI:
+    app = FastAPI()
 
     @app.websocket("/ws/{name}")
     async def endpoint(websocket: WebSocket, name: str) -> None:
@@ -147,30 +144,35 @@ async def check(registry_class: type[Registry]) -> None:
             registry.remove(connection)
             sockets.pop(id(connection))
 
-    given = "two clients that both say alice"
-    async with LiveServer(app) as server:
-        clients = []
-        for _ in range(2):
-            client = await WebSocketClient.connect(f"{server.ws_url}/ws/alice")
-            with scene(given, because="`add` raised, or returned nothing"):
-                await client.receive()
-            clients.append(client)
-        both = registry.of("alice")
-        because = "the second alice took the place of the first"
-        expect_equal(len(both), 2, given=given, because=because)
-        expect_equal(registry.of("bob"), [], given="nobody called bob", because="look at the name")
-        await clients[1].close()
-        with scene(given, because="the server did not notice that one left"):
-            await until(lambda: len(sockets) == 1)
-        left = registry.of("alice")
-        because = "one alice left, and the other was forgotten with her"
-        expect(bool(left), given=given, got=f"{len(left)} left", because=because)
-        because = "a connection that left is still there"
-        expect_equal(len(left), 1, given=given, because=because)
-        for connection in left:
-            await sockets[id(connection)][1].send_text("for alice")
-        with scene(given, because="the wrong alice was forgotten"):
-            expect_equal(await clients[0].receive(), "for alice", given=given, because="hm")
+    return app
+
+
+@exercise.check
+async def check(registry_class: type[Registry]) -> None:
+    """Two clients of one name on a real server; one leaves; who hears the next message?"""
+    registry, given = registry_class(), "two clients that both say alice"
+    sockets: dict[int, tuple[object, WebSocket]] = {}
+    async with LiveServer(_app(registry, sockets)) as server:
+        url = f"{server.ws_url}/ws/alice"
+        async with await WebSocketClient.connect(url) as first:
+            async with await WebSocketClient.connect(url) as second:
+                with scene(given, because="`add` raised, or returned nothing"):
+                    await first.receive()
+                    await second.receive()
+                because = "the second alice took the place of the first"
+                expect_equal(len(registry.of("alice")), 2, given=given, because=because)
+                because = "nobody has that name"
+                expect_equal(registry.of("bob"), [], given="a look for bob", because=because)
+            with scene(given, because="the server did not notice that one left"):
+                await until(lambda: len(sockets) == 1)
+            left = registry.of("alice")
+            because = "one alice left, and the other was forgotten with her"
+            expect(bool(left), given=given, got=f"{len(left)} left", because=because)
+            because = "a connection that left is still there"
+            expect_equal(len(left), 1, given=given, because=because)
+            await sockets[id(left[0])][1].send_text("for alice")
+            with scene(given, because="the wrong alice was forgotten"):
+                await first.receive()
     _removing_twice(registry)
 
 
