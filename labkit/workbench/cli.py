@@ -114,6 +114,14 @@ def exercises() -> None:
     raise typer.Exit(prove.main())
 
 
+@app.command()
+def readme() -> None:
+    """Draw the README's tables and its picture anew."""
+    from labkit.workbench import readme as page
+
+    raise typer.Exit(page.main())
+
+
 @notebooks.command()
 def build(paths: Paths = None) -> None:
     """Execute notebooks and write them in their one normal form."""

@@ -13,7 +13,7 @@ import labkit
 from labkit.workbench import cli, workcopy
 from labkit.workbench.launch import QUIET
 
-COMMANDS = ["lab", "test", "doctor", "reset", "solve", "outline", "ledger", "exercises"]
+COMMANDS = ["lab", "test", "doctor", "reset", "solve", "outline", "ledger", "exercises", "readme"]
 NOTEBOOK = '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'
 
 
