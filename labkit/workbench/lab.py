@@ -13,6 +13,7 @@ from labkit.testing.clients import SSEClient, WebSocketClient
 from labkit.testing.faults import StalledReader, StalledStream
 from labkit.testing.server import LiveServer
 from labkit.testing.valkey import ValkeyServer
+from labkit.workbench.display import is_static
 from labkit.workbench.kernel import make_interruptible, reset_sse_starlette
 from labkit.workbench.leftovers import Census, Leftovers
 from labkit.workbench.logbook import LogBook
@@ -158,6 +159,10 @@ class Lab:
         url = server.url + path
         await self._dismiss(url, name)
         return self._keep(url, await StalledStream.connect(url, name=name))
+
+    async def pause(self, seconds: float) -> None:
+        """Give the eye a moment; where displays are static, nobody looks and none is needed."""
+        await asyncio.sleep(0 if is_static() else seconds)
 
     def track(self, thing: T) -> T:
         """Remember something to end with the lab, and return it.

@@ -1,5 +1,6 @@
 """Chapter 1 as a learner lives it: run all, see the wire, answer an exercise."""
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -41,6 +42,25 @@ async def test_run_all_numbers_every_cell_and_shows_the_wire(
             await picture.scroll_into_view_if_needed()
             assert await picture.evaluate("image => image.naturalWidth") == 700
             await shots(notebook.page, f"chapter_01_{theme.split()[-1].lower()}_{number}")
+
+
+async def test_the_wire_of_the_first_scene_moves(chromium, jupyterlab, copy):
+    """The picture of three healthy clients changes while its cell runs."""
+    async with jupyterlab.open(chromium, copy) as notebook:
+        await notebook.clear()
+        for name in ("setup", "naive-manager", "naive-broadcast", "naive-endpoint"):
+            assert errors([await notebook.run(name)]) == []
+        before = await notebook.begin("naive-runs")
+        picture = notebook.page.locator(PICTURE).first
+        await picture.wait_for()
+        alts = set()
+        async with asyncio.timeout(30):
+            while (await notebook.cell("naive-runs"))[0]["count"] == before:
+                alts.add(await picture.get_attribute("alt"))
+        cell = await notebook.counted("naive-runs", before)
+        assert errors([cell]) == []
+        assert len(alts) >= 2
+        assert "ada 2 in order" in words(cell)
 
 
 async def test_exercise_is_answered_in_its_cell(chromium, jupyterlab, copy, shots):

@@ -321,3 +321,12 @@ def test_a_lab_in_a_kernel_leaves_nothing_and_names_a_leak(notebook):
     assert ask(notebook, "leak.cancel()\nawait lab.close()") == (
         "0 servers · 0 tasks · 0 sockets left"
     )
+
+
+async def test_a_pause_is_for_the_eye(monkeypatch):
+    """Where displays are static it only gives the loop a turn."""
+    monkeypatch.setenv("LABKIT_CI", "1")
+    lab = await Lab.start(chapter=1)
+    async with asyncio.timeout(5):
+        await lab.pause(3600)
+    await lab.close()
