@@ -43,7 +43,7 @@ async def test_an_idle_generator_is_cancelled_when_its_client_leaves():
 
     async for _ in serve_until_left(generator):
         async with asyncio.timeout(5):
-            await ended.wait()
+            assert await ended.wait()
 
 
 async def test_a_generator_that_asks_whether_its_client_left_ends_too():
@@ -60,7 +60,7 @@ async def test_a_generator_that_asks_whether_its_client_left_ends_too():
 
     async for _ in serve_until_left(generator):
         async with asyncio.timeout(5):
-            await ended.wait()
+            assert await ended.wait()
 
 
 def visit(port, left):

@@ -114,14 +114,15 @@ async def test_a_send_to_a_stalled_peer_blocks_in_spite_of_pings(app):
 
 async def test_sends_to_a_frozen_client_succeed(app):
     """A hundred messages to a sleeping process are a hundred successes."""
-    sent = asyncio.Queue()
+    sent, taken = asyncio.Queue(), []
 
     @app.websocket("/ws")
     async def endpoint(websocket: WebSocket):
         await websocket.accept()
         await sent.get()
-        for _ in range(100):
+        for n in range(100):
             await websocket.send_text("hello")
+            taken.append(n)
         sent.task_done()
         await websocket.receive_text()
 
@@ -131,4 +132,5 @@ async def test_sends_to_a_frozen_client_succeed(app):
         sent.put_nowait("go")
         async with asyncio.timeout(5):
             await sent.join()
+        assert len(taken) == 100
         await laptop.close()

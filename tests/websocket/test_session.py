@@ -67,6 +67,7 @@ async def test_a_client_that_leaves_is_noticed_while_a_handler_works(room):
         await client.close()
         await cancelled.wait()
         await until(lambda: r.endings)
+        assert r.endings[0].by == "peer"
 
 
 async def test_a_long_handler_does_not_cost_a_healthy_client_its_connection(room):
