@@ -28,7 +28,7 @@ class ClientMessage(BaseModel):
     every answer to the message.
     """
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
     id: Annotated[str, Field(max_length=64)] | None = None
 

@@ -1,4 +1,4 @@
-"""A server in a process of its own: its loop may freeze without freezing ours.
+"""A server in a process of its own, watched from outside: its loop may freeze, ours goes on.
 
 A thread beside the server's loop reports what a frozen loop cannot tell by itself: how long it
 has not come back, the CPU time that it takes, and how much it logs.
@@ -13,7 +13,6 @@ import json
 import logging
 import signal
 import socket
-import subprocess
 import sys
 import textwrap
 import threading
@@ -23,15 +22,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import httpx
 import uvicorn
 
-from labkit.testing.children import Child
-from labkit.testing.outcomes import Unreachable
+from labkit.testing.outcomes import Silence
+from labkit.testing.process import ServerProcess
+from labkit.testing.server import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HOST = "127.0.0.1"
-START_TIMEOUT_S = 20.0
 REPORT_S = 0.02
+REPORT_TIMEOUT_S = 5.0
 PROLOGUE = """
 import asyncio, contextlib, json, logging
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
@@ -50,58 +49,55 @@ class Sample(NamedTuple):
     logged: int
 
 
-class ServerProcess:
-    """An application served by uvicorn in a child process. Make one with `start`."""
+class WatchedServer:
+    """An application that uvicorn serves in a child process. Make one with `start`."""
 
-    def __init__(self, child: Child) -> None:
-        self.samples: list[Sample] = []
-        self.port = 0
-        self.last_words = "nothing was said"
-        self._child = child
-        self._pipe: asyncio.ReadTransport | None = None
-        self._told = asyncio.Event()
+    def __init__(self, process: ServerProcess) -> None:
+        self.url = process.url
+        self.ws_url = process.ws_url
+        self._process = process
+        self._samples: list[Sample] = []
 
     @classmethod
     async def start(cls, make_app: Callable[[], Any]) -> Self:
-        """Serve what `make_app`, written in a cell, returns; it may use labkit's names so far.
+        """Serve what `make_app`, written in a cell, returns.
+
+        Args:
+            make_app: Its source runs in the child, where it finds the names of `PROLOGUE`.
 
         Raises:
-            Unreachable: It does not serve; the message has its last words.
-            TimeoutError: It says nothing in time.
+            StartupError: It does not serve; the message has its last words.
         """
         source = textwrap.dedent(inspect.getsource(make_app))
         program = f"{PROLOGUE}\n{source}\napp = {make_app.__name__}()\n"
-        argv = [sys.executable, "-m", "labkit.workbench.apart", program]
-        process = cls(Child(argv, output=subprocess.PIPE))
+        process = ServerProcess(["-m", "labkit.workbench.apart", "{port}", program])
+        return cls(await process.start())
+
+    @property
+    def samples(self) -> list[Sample]:
+        """Every report so far."""
+        if self._process.running:
+            lines = [line for line in self._process.lines if line.endswith("]")]
+            self._samples = [Sample(*json.loads(line)) for line in lines if line.startswith("[")]
+        return self._samples
+
+    async def report(self) -> Sample:
+        """Wait for a report that was begun after this call, frozen or not.
+
+        Raises:
+            Silence: None came in time.
+        """
+        enough = len(self.samples) + 2
         try:
-            process._pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
-                lambda: _Reports(process), process._child.process.stdout
-            )
-            await process._serving()
-        except BaseException:
-            await process.aclose()
-            raise
-        return process
-
-    @property
-    def url(self) -> str:
-        """Base address for HTTP."""
-        return f"http://{HOST}:{self.port}"
-
-    @property
-    def ws_url(self) -> str:
-        """Base address for WebSockets."""
-        return f"ws://{HOST}:{self.port}"
-
-    @property
-    def now(self) -> Sample:
-        """The last report."""
+            async with asyncio.timeout(REPORT_TIMEOUT_S):
+                while len(self.samples) < enough:  # noqa: ASYNC110 - reports come on their own
+                    await asyncio.sleep(REPORT_S)
+        except TimeoutError as error:
+            raise Silence(f"the process reported nothing for {REPORT_TIMEOUT_S:g} s") from error
         return self.samples[-1]
 
     async def answers(self, path: str, *, within_s: float) -> bool:
         """Whether it answers a GET in time, with whatever status."""
-        if not self.port:
-            return False
         try:
             async with asyncio.timeout(within_s), httpx.AsyncClient(trust_env=False) as client:
                 await client.get(self.url + path)
@@ -111,57 +107,20 @@ class ServerProcess:
 
     async def ends(self, *, within_s: float) -> bool:
         """Whether it ends in time when it is asked to, with SIGTERM."""
-        self._child.process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                while self._child.running:  # noqa: ASYNC110 - a process has no event to wait for
-                    await asyncio.sleep(0.01)
-        return not self._child.running
-
-    async def _serving(self) -> None:
-        async with asyncio.timeout(START_TIMEOUT_S):
-            await self._told.wait()
-        if not await self.answers("/", within_s=START_TIMEOUT_S):
-            raise Unreachable(f"the process does not serve: {self.last_words}")
+        self._process.signal(signal.SIGTERM)
+        try:
+            await self._process.ended(timeout_s=within_s)
+        except Silence:
+            return False
+        return True
 
     async def aclose(self) -> None:
-        """Kill the process. The system closes its connections."""
-        self._child.kill()
-        if self._pipe is not None:
-            self._pipe.close()
-            await asyncio.sleep(0)  # the transport closes its file in the next turn
+        """Kill the process; its reports can still be read. A second call does nothing."""
+        self._samples = self.samples
+        await self._process.aclose()
 
     def __repr__(self) -> str:
-        return f"ServerProcess({'running' if self._child.running else 'ended'})"
-
-    def take(self, line: str) -> None:
-        """Take one line of the process: its port, a report, or anything else in distress."""
-        self.last_words = line
-        if line.isdigit():
-            self.port = int(line)
-            self._told.set()
-        elif line.startswith("["):
-            self.samples.append(Sample(*json.loads(line)))
-
-    def finish(self) -> None:
-        """Take note that the process will say nothing more."""
-        self._told.set()
-
-
-class _Reports(asyncio.Protocol):
-    """Cuts what the process prints into lines."""
-
-    def __init__(self, process: ServerProcess) -> None:
-        self._process = process
-        self._rest = b""
-
-    def data_received(self, data: bytes) -> None:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            self._process.take(line.decode(errors="replace"))
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        self._process.finish()
+        return f"WatchedServer({'running' if self._process.running else 'ended'})"
 
 
 class _Count(logging.Handler):
@@ -175,14 +134,13 @@ class _Count(logging.Handler):
         self.records += 1
 
 
-async def _serve(program: str) -> None:
+async def _serve(port: int, program: str) -> None:
     """Serve the program's `app`; runs in the child."""
     namespace: dict[str, Any] = {}
     exec(program, namespace)  # noqa: S102 - a cell of the reader's own notebook
     count = _Count()
     logging.basicConfig(handlers=[count], level=logging.INFO)
-    listener = socket.create_server((HOST, 0))
-    print(listener.getsockname()[1], flush=True)
+    listener = socket.create_server((HOST, port))
     loop = asyncio.get_running_loop()
     threading.Thread(target=_report, args=(loop, count), daemon=True).start()
     config = uvicorn.Config(namespace["app"], log_config=None, timeout_graceful_shutdown=1)
@@ -193,7 +151,7 @@ def _report(loop: asyncio.AbstractEventLoop, count: _Count) -> None:
     """Print a report every few milliseconds, from a thread that a busy loop cannot stop."""
     back, asked_s = threading.Event(), time.monotonic()
     back.set()
-    with contextlib.suppress(RuntimeError, BrokenPipeError):  # the loop, or our parent, has ended
+    with contextlib.suppress(RuntimeError):  # the loop has ended
         while True:
             now_s = time.monotonic()
             lag_s = 0.0 if back.is_set() else now_s - asked_s
@@ -207,4 +165,4 @@ def _report(loop: asyncio.AbstractEventLoop, count: _Count) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1]))
+    asyncio.run(_serve(int(sys.argv[1]), sys.argv[2]))

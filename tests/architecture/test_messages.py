@@ -82,6 +82,16 @@ def test_the_refusal_carries_the_messages_own_id():
     assert refusal('{"type":"fly","id":["42"]}').ref is None
 
 
+def test_a_number_too_large_for_a_float_is_refused():
+    """1e999 is valid JSON, and infinity is no price."""
+
+    class Bid(ClientMessage):
+        type: Literal["bid"]
+        price: float
+
+    assert refusal('{"type":"bid","price":1e999}', Vocabulary(Bid, Ping)).code == "bad_field"
+
+
 def test_a_vocabulary_of_one_type_knows_the_others_are_unknown():
     """With a single model a foreign type is still `unknown_type`."""
 

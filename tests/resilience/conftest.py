@@ -76,7 +76,7 @@ def eventually():
 
     async def wait(condition):
         async with asyncio.timeout(5):
-            while not condition():  # noqa: ASYNC110 - the condition is anything
+            while not condition():
                 await asyncio.sleep(0.005)
 
     return wait

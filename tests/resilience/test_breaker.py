@@ -81,6 +81,18 @@ async def test_half_open_lets_one_of_fifty_through(breaker, service, clock):
     assert rates.stats.probes == 1
 
 
+async def test_a_destination_that_has_recovered_has_a_clean_record(breaker, clock):
+    """The failures from before the outage do not count towards the next one."""
+    rates = await opened(breaker(threshold=3, recovery_s=10))
+    clock.advance(10)
+    await rates.call(answer)
+    for _ in range(2):
+        await outcome(rates.call(fail))
+    assert rates.state is State.CLOSED
+    await outcome(rates.call(fail))
+    assert rates.state is State.OPEN
+
+
 async def test_a_probe_that_fails_opens_it_for_another_round(breaker, clock):
     """The wait starts anew."""
     rates = await opened(breaker(recovery_s=10))

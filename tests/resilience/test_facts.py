@@ -154,7 +154,7 @@ async def test_circuitbreaker_half_open_lets_everyone_through():
 
     await swallowed(call())
     async with asyncio.timeout(5):
-        while breaker.state != "half_open":  # noqa: ASYNC110 - it has no event
+        while breaker.state != "half_open":
             await asyncio.sleep(0.005)
     reached = 0
     await asyncio.gather(*[swallowed(call()) for _ in range(50)])

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from labkit.testing.clients import Unreachable, WebSocketClient
-from labkit.workbench.apart import ServerProcess
+from labkit.testing.server import StartupError
+from labkit.workbench.apart import WatchedServer
 
 
 def freezing():
@@ -27,45 +28,43 @@ def broken():
     raise ValueError("no application")
 
 
-async def until(condition):
-    """Wait until it holds; fail after the deadline."""
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def test_a_healthy_process_answers_and_ends():
-    """It reports that its loop comes back, and it ends when asked."""
-    process = await ServerProcess.start(freezing)
+    """It reports while it lives, it ends when asked, and its reports stay."""
+    server = await WatchedServer.start(freezing)
     try:
-        assert await process.answers("/", within_s=5)
-        await until(lambda: len(process.samples) > 5)
-        assert await process.ends(within_s=10)
+        assert await server.answers("/", within_s=5)
+        first, second = await server.report(), await server.report()
+        assert second.at_s > first.at_s
+        assert await server.ends(within_s=10)
     finally:
-        await process.aclose()
-    assert repr(process) == "ServerProcess(ended)"
+        await server.aclose()
+        await server.aclose()
+    assert repr(server) == "WatchedServer(ended)"
+    assert first in server.samples
 
 
 async def test_a_frozen_process_is_seen_from_outside_and_killed():
     """It answers nobody, ignores SIGTERM, burns CPU and logs; our loop goes on."""
-    process = await ServerProcess.start(freezing)
+    server = await WatchedServer.start(freezing)
     try:
-        client = await WebSocketClient.connect(f"{process.ws_url}/ws")
-        before = process.now
+        client = await WebSocketClient.connect(f"{server.ws_url}/ws")
+        before = now = await server.report()
         await client.send("freeze")
-        await until(lambda: process.now.lag_s > 0.2 and process.now.cpu_s > before.cpu_s + 0.1)
-        assert process.now.logged > before.logged + 100
-        assert not await process.answers("/", within_s=0.2)
-        assert not await process.ends(within_s=0.2)
+        async with asyncio.timeout(20):
+            while now.lag_s < 0.2 or now.cpu_s < before.cpu_s + 0.1:
+                now = await server.report()
+        assert now.logged > before.logged + 100
+        assert not await server.answers("/", within_s=0.2)
+        assert not await server.ends(within_s=0.2)
     finally:
-        await process.aclose()
+        await server.aclose()
     client.abort()
-    assert repr(process) == "ServerProcess(ended)"
+    assert repr(server) == "WatchedServer(ended)"
     with pytest.raises(Unreachable):
-        await WebSocketClient.connect(f"{process.ws_url}/ws")
+        await WebSocketClient.connect(f"{server.ws_url}/ws")
 
 
 async def test_a_process_that_does_not_start_says_why():
     """The message has its last words, and nothing is left of it."""
-    with pytest.raises(Unreachable, match="does not serve: ValueError: no application"):
-        await ServerProcess.start(broken)
+    with pytest.raises(StartupError, match="ValueError: no application"):
+        await WatchedServer.start(broken)

@@ -1,1 +1,1 @@
-"""Exercises of chapter 6: architecture."""
+"""Exercises of chapter 6: resilience."""

@@ -20,8 +20,8 @@ exercise = Exercise[Fetch](
     title="what may be tried again",
     hints=(
         "Name the error that may be gone in a second. A bug is still there in a second.",
-        "`for attempt in range(3)`: return what `call()` gives, and catch `ConnectionError` alone.",
-        "After the third failure there is nothing to wait for: `raise` what you caught.",
+        "`for attempt in (0, 1)`: return what `call()` gives; wait after a `ConnectionError`.",
+        "After the third failure there is nothing to wait for: call once more, and catch nothing.",
     ),
 )
 
@@ -30,13 +30,12 @@ exercise = Exercise[Fetch](
 async def fetch(call: Callable[[], Any], wait: Callable[[int], Any]) -> Any:
     """Return what `await call()` gives. Try three times, with `await wait(attempt)` between."""
     # hole: only a ConnectionError is tried again; after the third, it is the caller's
-    for attempt in range(3):
+    for attempt in (0, 1):
         try:
             return await call()
         except ConnectionError:
-            if attempt == 2:
-                raise
             await wait(attempt)
+    return await call()
     # end
 
 

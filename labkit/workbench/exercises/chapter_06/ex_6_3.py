@@ -15,7 +15,7 @@ exercise = Exercise[WaitS](
     title="do not come back in step",
     hints=(
         "Three steps: double, cap, draw. Their order is the exercise.",
-        "The longest wait of an attempt is `min(cap, first * 2**attempt)`.",
+        "The longest wait of an attempt is `min(cap, first * 2.0**attempt)`.",
         "`uniform(0, longest)` draws after the cap. And 2.0**2000 is an OverflowError: bound it.",
     ),
 )
@@ -25,7 +25,7 @@ exercise = Exercise[WaitS](
 def wait_s(attempt: int, first: float, cap: float, uniform: Callable[..., float]) -> float:
     """Return the seconds to wait before attempt 0, 1, 2, …: up to `first`, doubled, up to `cap`."""
     # hole: double, cap, then draw between nothing and that with uniform(low, high)
-    longest = min(cap, first * 2 ** min(attempt, 32))
+    longest = min(cap, first * 2.0 ** min(attempt, 32))
     return uniform(0, longest)
     # end
 
@@ -33,19 +33,19 @@ def wait_s(attempt: int, first: float, cap: float, uniform: Callable[..., float]
 @exercise.wrong("in step")
 def jitters_before_the_cap(attempt: int, first: float, cap: float, uniform: Uniform) -> float:
     """Add the jitter, and cut it off again."""
-    return min(cap, first * 2 ** min(attempt, 32) + uniform(0, first))
+    return min(cap, first * 2.0 ** min(attempt, 32) + uniform(0, first))
 
 
 @exercise.wrong("at the first attempt all of them came at once")
 def does_not_jitter(attempt: int, first: float, cap: float, uniform: Uniform) -> float:
     """Do as `wait_exponential` does."""
-    return min(cap, first * 2 ** min(attempt, 32))
+    return min(cap, first * 2.0 ** min(attempt, 32))
 
 
 @exercise.wrong("longer than the cap")
 def jitters_beyond_the_cap(attempt: int, first: float, cap: float, uniform: Uniform) -> float:
     """Draw, and add it to the cap."""
-    longest = min(cap, first * 2 ** min(attempt, 32))
+    longest = min(cap, first * 2.0 ** min(attempt, 32))
     return uniform(0, longest) + uniform(0, longest)
 
 
