@@ -130,7 +130,7 @@ class Drain:
         self._empty.set()
 
     async def run(self, stop_accepting: Callable[[], None] = lambda: None) -> Drained:
-        """Say goodbye, wait, cancel what is left. Never raises, never takes `total_s`.
+        """Say goodbye, wait, cancel what is left: at most `settings.total_s`. Never raises.
 
         Args:
             stop_accepting: closes the listeners; called when everybody has been told.

@@ -27,6 +27,7 @@ from typing import Any, TypeAlias
 
 import anyio
 import uvicorn
+from sse_starlette.sse import AppStatus
 
 from labkit.connections.drain import Drain
 
@@ -53,8 +54,9 @@ class DrainingServer(uvicorn.Server):
             config.timeout_graceful_shutdown = max(1, round(drain.settings.flush_s))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does."""
+        """Start as uvicorn does, and keep sse-starlette from ending its streams too early."""
         self._loop = asyncio.get_running_loop()
+        AppStatus.enable_automatic_graceful_drain = False
         await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -79,6 +81,7 @@ class DrainingServer(uvicorn.Server):
         await super().shutdown(sockets)
 
     def _stop_accepting(self, sockets: list[socket.socket] | None) -> None:
+        AppStatus.enable_automatic_graceful_drain = True  # for streams that no broker knows
         for server in self.servers:
             server.close()
         for listener in sockets or ():

@@ -30,12 +30,20 @@ class ServerProcess:
         program: A function of the port, which serves until it is told to end. Its source is run
             in a new Python, so it imports what it needs itself. Or the arguments for Python, with
             `{port}` where the port goes.
+        parts: Further functions that the program uses; their source goes before it.
         start_timeout_s: Seconds until it has to accept connections.
     """
 
-    def __init__(self, program: Program | Sequence[str], *, start_timeout_s: float = 20.0) -> None:
+    def __init__(
+        self,
+        program: Program | Sequence[str],
+        *,
+        parts: Sequence[Callable[..., object]] = (),
+        start_timeout_s: float = 20.0,
+    ) -> None:
         self.port = 0
         self._program = program
+        self._parts = parts
         self._start_timeout_s = start_timeout_s
         self._child: Child | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="labkit-")
@@ -121,10 +129,11 @@ class ServerProcess:
     def _arguments(self) -> Sequence[str]:
         if not callable(self._program):
             return self._program
-        source = textwrap.dedent(inspect.getsource(self._program))
-        main = f"import sys\n\n{self._program.__name__}(int(sys.argv[1]))\n"
+        functions = [*self._parts, self._program]
+        source = [textwrap.dedent(inspect.getsource(each)) for each in functions]
+        source.append(f"import sys\n\n{self._program.__name__}(int(sys.argv[1]))\n")
         script = Path(self._folder.name, "program.py")
-        script.write_text(f"{source}\n\n{main}")
+        script.write_text("\n\n".join(source))
         return [str(script), "{port}"]
 
     async def _await_start(self, child: Child) -> None:

@@ -22,9 +22,7 @@ class House:
         self.capacity, self.manager, self.broker = Capacity(**limits), Manager(), MemoryBroker()
         self.tasks = []
         self.app = FastAPI()
-        place = [
-            Depends(one_slot(self.capacity, user_of=lambda c: c.query_params.get("user")))
-        ]
+        place = [Depends(one_slot(self.capacity, user_of=lambda c: c.query_params.get("user")))]
 
         @self.app.websocket("/ws", dependencies=place)
         async def ws(websocket: WebSocket):
@@ -155,9 +153,7 @@ async def test_a_flood_through_a_middleware_that_waits_gets_no_more_places_than_
 
     house.app.add_middleware(Slow)
     async with house.server:
-        outcomes = await asyncio.gather(
-            *(house.join() for _ in range(60)), return_exceptions=True
-        )
+        outcomes = await asyncio.gather(*(house.join() for _ in range(60)), return_exceptions=True)
         inside = [each for each in outcomes if isinstance(each, WebSocketClient)]
         assert (len(inside), house.capacity.in_use) == (10, 10)
         assert {each.status for each in outcomes if each not in inside} == {503}

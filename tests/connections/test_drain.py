@@ -3,13 +3,15 @@
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.sse import EventSourceResponse as NativeEventSource
 
-from labkit.architecture import Manager, Router
+from labkit.architecture import Manager
 from labkit.architecture.messages import binary
 from labkit.connections.drain import Drain, Drainable, Drained, DrainSettings
 from labkit.sse import MemoryBroker, StreamOptions, event_stream
@@ -33,7 +35,7 @@ class House:
             settings=DrainSettings(**settings),
         )
         self.cleaned, self.gate, self.stubborn = [], asyncio.Event(), asyncio.Event()
-        self.streams = []
+        self.streams, self.busy = [], asyncio.Event()
         self.app = app = FastAPI()
         app.add_middleware(Drainable, drain=self.drain)
         self.server = LiveServer(app)
@@ -41,6 +43,7 @@ class House:
         @app.websocket("/ws")
         async def ws(websocket: WebSocket):
             async def work(connection, text):
+                self.busy.set()
                 await self.forever("busy")
 
             limits = Limits(close_timeout_s=0.3, outbox_bytes=1 << 30, write_timeout_s=60)
@@ -67,6 +70,11 @@ class House:
                 await self.forever("plain")
 
             return StreamingResponse(body(), media_type="text/event-stream")
+
+        @app.get("/native", response_class=NativeEventSource)
+        async def native() -> AsyncIterator[dict[str, int]]:
+            yield {"n": 1}
+            await self.forever("native")
 
         @app.get("/flood")
         async def flood():
@@ -192,11 +200,12 @@ async def test_a_busy_handler_holds_nobody_up():
     async with house:
         client = await house.ws()
         await client.send("work")
-        await house.serving(1)
+        async with asyncio.timeout(5):
+            await house.busy.wait()
         await house.run()
         assert (await client.receive_json())["type"] == "shutdown"
         assert (await client.closed()).code == 1012
-        assert house.cleaned in (["busy"], [])  # the message may have come too late
+        assert house.cleaned == ["busy"]
 
 
 async def test_a_stalled_client_holds_nobody_up():
@@ -217,16 +226,18 @@ async def test_a_stalled_client_holds_nobody_up():
 
 
 async def test_what_knows_nothing_of_draining_ends_as_well():
-    """A WebSocket that only pushes and a plain stream: cancelled, cleaned up, a clean end."""
+    """A WebSocket that only pushes, a plain stream, FastAPI's own: cleaned up, a clean end."""
     house = House(polite_s=0.1)
     async with house:
-        push, plain = await house.ws("/push"), await house.sse("/plain")
-        await plain.next()
-        await house.serving(2)
-        assert await house.run() == Drained(told=0, cancelled=2, left=0)
+        push = await house.ws("/push")
+        streams = [await house.sse("/plain"), await house.sse("/native")]
+        for stream in streams:
+            await stream.next()
+        await house.serving(3)
+        assert await house.run() == Drained(told=0, cancelled=3, left=0)
         assert await push.closed() == Closed(1012, "restart")
-        assert await plain.closed()
-        assert sorted(house.cleaned) == ["plain", "push"]
+        assert all([await stream.closed() for stream in streams])
+        assert sorted(house.cleaned) == ["native", "plain", "push"]
 
 
 async def test_a_stalled_plain_stream_runs_its_finally_too():

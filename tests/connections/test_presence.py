@@ -128,9 +128,8 @@ async def test_on_the_wire_two_tabs_are_one_person(room):
 
         tabs = [await r.join("ada"), await r.join("ada")]
         connections = [each for each in r.manager if each.user == "ada"]
-        with presence.here("hall", connections[0]):
-            with presence.here("hall", connections[1]):
-                assert (await tabs[0].receive_json())["users"] in ({"ada": 1}, {"ada": 2})
+        with presence.here("hall", connections[0]), presence.here("hall", connections[1]):
+            assert (await tabs[0].receive_json())["users"] in ({"ada": 1}, {"ada": 2})
         assert [await bob.receive_json() for _ in range(2)] == [
             {"type": "presence_diff", "topic": "hall", "joined": ["ada"]},
             {"type": "presence_diff", "topic": "hall", "left": ["ada"]},

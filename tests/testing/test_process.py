@@ -28,6 +28,21 @@ def echo(port):
     uvicorn.run(app, port=port, log_level="warning")
 
 
+def greeting():
+    """Be a part of another program."""
+    return "hello from a part"
+
+
+def in_parts(port):
+    """Use what another function gives."""
+    import socket
+    import threading
+
+    print(greeting())
+    with socket.create_server(("127.0.0.1", port)):
+        threading.Event().wait()
+
+
 def broken(port):
     """End before anything is served."""
     raise RuntimeError("no such table")
@@ -59,6 +74,12 @@ async def test_a_function_is_served_in_a_process_of_its_own():
         assert await client.receive() == "hello"
         assert process.lines == ["about to serve"]
     assert not process.running
+
+
+async def test_a_program_may_have_parts():
+    """They are run before it, so it can call them."""
+    async with ServerProcess(in_parts, parts=[greeting]) as process:
+        assert process.lines == ["hello from a part"]
 
 
 async def test_a_signal_ends_it_and_the_exit_code_says_so():
