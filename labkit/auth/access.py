@@ -26,12 +26,15 @@ logger = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=ClientMessage)
 
+MAX_ANSWERS = 10_000
+
 
 class Action(StrEnum):
     """What can be done to a topic."""
 
     LISTEN = "listen"
     PUBLISH = "publish"
+    MANAGE = "manage"
 
 
 class Rule(NamedTuple):
@@ -72,21 +75,32 @@ class Access:
     def __init__(self, on_withdraw: Callable[[], object] = lambda: None) -> None:
         self.denied: Counter[Action] = Counter()
         self._rules: dict[str | None, set[Rule]] = {}
+        self._answers: dict[tuple[str | None, Action, str], bool] = {}
         self._on_withdraw = on_withdraw
 
     def allow(self, user: str | None, action: Action, topic: str) -> None:
         """Add a rule for one user, or for everyone with None."""
         self._rules.setdefault(user, set()).add(Rule(action, topic))
+        self._answers.clear()
 
     def withdraw(self, user: str | None, action: Action, topic: str) -> None:
         """Take a rule back. Idempotent."""
         self._rules.get(user, set()).discard(Rule(action, topic))
+        self._answers.clear()
         self._on_withdraw()
 
     def may(self, user: str | None, action: Action, topic: str) -> bool:
-        """Say whether some rule allows it. Everything else is a no."""
-        rules = (*self._rules.get(None, ()), *self._rules.get(user, ()))
-        return any(rule.allows(user, action, topic) for rule in rules)
+        """Say whether some rule allows it. Everything else is a no.
+
+        An answer is remembered until a rule changes: it is asked for at every delivery.
+        """
+        question = user, action, topic
+        if question not in self._answers:
+            if len(self._answers) >= MAX_ANSWERS:
+                self._answers.clear()
+            rules = (*self._rules.get(None, ()), *self._rules.get(user, ()))
+            self._answers[question] = any(rule.allows(*question) for rule in rules)
+        return self._answers[question]
 
     def ask(self, user: str | None, action: Action, topic: str) -> bool:
         """Answer a client's request: as `may`, and a no is counted and logged."""

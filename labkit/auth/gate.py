@@ -25,6 +25,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from fastapi import HTTPException
@@ -175,13 +176,18 @@ class Gate:
         Returns:
             None when it was refused: then it is closed already.
         """
+        offered = subprotocol in websocket.scope["subprotocols"]
         try:
-            identity = await self.decide(credentials, verify)
+            identity: Identity | None = await self.decide(credentials, verify)
+            refusal = None
         except (BadCredentials, AuthUnavailable) as error:
-            await self._accept(websocket, subprotocol)
-            await self._close(websocket, error)
+            identity, refusal = None, error
+        try:
+            await websocket.accept(subprotocol=subprotocol if offered else None)
+        except WebSocketDisconnect:  # it has not waited for the decision
             return None
-        await self._accept(websocket, subprotocol)
+        if refusal is not None:
+            await _refuse(websocket, refusal)
         return identity
 
     async def first_message(self, websocket: WebSocket, verify: Verify) -> Identity | None:
@@ -199,29 +205,28 @@ class Gate:
                 token = _token_of(await websocket.receive())
         except TimeoutError:
             self.note("silent")
-            await websocket.close(CloseCode.UNAUTHENTICATED, "no credentials in time")
+            await _close(websocket, CloseCode.UNAUTHENTICATED, "no credentials in time")
             return None
         except WebSocketDisconnect:
             return None
         try:
             return await self.decide(token, verify)
         except (BadCredentials, AuthUnavailable) as error:
-            await self._close(websocket, error)
+            await _refuse(websocket, error)
             return None
 
-    async def _accept(self, websocket: WebSocket, subprotocol: str | None) -> None:
-        offered = subprotocol in websocket.scope["subprotocols"]
-        await websocket.accept(subprotocol=subprotocol if offered else None)
 
-    async def _close(self, websocket: WebSocket, error: BadCredentials | AuthUnavailable) -> None:
-        try:
-            if isinstance(error, BadCredentials):
-                code = _CODES.get(error.code, CloseCode.UNAUTHENTICATED)
-                await websocket.close(code, error.code)
-            else:
-                await websocket.close(CloseCode.TRY_AGAIN_LATER, _TRY_LATER)
-        except (WebSocketDisconnect, RuntimeError):
-            logger.debug("a refused client has not waited for the answer")
+async def _refuse(websocket: WebSocket, error: BadCredentials | AuthUnavailable) -> None:
+    if isinstance(error, BadCredentials):
+        code = _CODES.get(error.code, CloseCode.UNAUTHENTICATED)
+        await _close(websocket, code, error.code)
+    else:
+        await _close(websocket, CloseCode.TRY_AGAIN_LATER, str(error))
+
+
+async def _close(websocket: WebSocket, code: CloseCode, reason: str) -> None:
+    with suppress(WebSocketDisconnect, RuntimeError):  # it has not waited for the answer
+        await websocket.close(code, reason)
 
 
 def _token_of(message: MutableMapping[str, Any]) -> str:

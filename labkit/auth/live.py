@@ -15,7 +15,9 @@ One process: what another one withdraws must be told to this one, by chapter 3's
 from __future__ import annotations
 
 import logging
+import math
 import time
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -64,6 +66,10 @@ class Lease:
         self._live = live
         self._on_end: OnEnd | None = None
 
+    def place(self) -> tuple[float, float]:
+        """Return where it stands among others: by its end, and then by who it is."""
+        return self.identity.expires_at, id(self)
+
     def hold(self, connection: Connection) -> None:
         """End this WebSocket with the lease: the `on_open` of a session."""
         self.connection = connection
@@ -104,12 +110,12 @@ class Live:
         self.tick_s = tick_s
         self.remember_s = remember_s
         self._clock = clock
-        self._leases: set[Lease] = set()
+        self._due: list[Lease] = []  # by their ends, the next one first
         self._by_connection: dict[Connection, Lease] = {}
         self._withdrawn: dict[tuple[str, str], float] = {}  # (kind, name): when, oldest first
 
     def __len__(self) -> int:
-        return len(self._leases)
+        return len(self._due)
 
     def check(self, identity: Identity) -> None:
         """Say no to an identity that is over or withdrawn.
@@ -117,22 +123,23 @@ class Live:
         Raises:
             BadCredentials: `expired` or `revoked`.
         """
-        if identity.expires_at <= self._clock():
-            raise BadCredentials("expired")
-        token = self._withdrawn.get(("token", identity.token_id))
-        user = self._withdrawn.get(("user", identity.user), -1.0)
-        if token is not None or identity.issued_at <= user:
-            raise BadCredentials("revoked")
+        if (end := self._over(identity)) is not None:
+            raise BadCredentials(end.reason)
 
     @contextmanager
     def lease(self, identity: Identity) -> Iterator[Lease]:
-        """Lend a lease for the body of the `with`, which lasts as long as the connection."""
+        """Lend a lease for the body of the `with`, which lasts as long as the connection.
+
+        What was withdrawn since `check` ends before it begins.
+        """
         lease = Lease(identity, self)
-        self._leases.add(lease)
+        if (end := self._over(identity)) is not None:
+            lease.end(end)
+        insort(self._due, lease, key=Lease.place)
         try:
             yield lease
         finally:
-            self._leases.discard(lease)
+            self._drop(lease)
             if lease.connection is not None:
                 self._by_connection.pop(lease.connection, None)
 
@@ -152,7 +159,9 @@ class Live:
         if identity.user != lease.identity.user:
             raise BadCredentials("other user")
         self.check(identity)
+        self._drop(lease)
         lease.identity = identity
+        insort(self._due, lease, key=Lease.place)
 
     def revoke_token(self, token_id: str) -> int:
         """Withdraw one token; returns how many connections ended."""
@@ -174,7 +183,8 @@ class Live:
     def sweep(self) -> None:
         """End the leases whose time is over, and forget what needs no remembering."""
         now = self._clock()
-        self._end_if(EXPIRED, lambda lease: lease.identity.expires_at <= now)
+        for lease in self._due[: bisect_right(self._due, (now, math.inf), key=Lease.place)]:
+            lease.end(EXPIRED)
         while self._withdrawn and next(iter(self._withdrawn.values())) + self.remember_s <= now:
             del self._withdrawn[next(iter(self._withdrawn))]
 
@@ -184,12 +194,23 @@ class Live:
             await anyio.sleep(self.tick_s)
             self.sweep()
 
+    def _over(self, identity: Identity) -> End | None:
+        """Return why the identity is no good any more; None while it is."""
+        if identity.expires_at <= self._clock():
+            return EXPIRED
+        token = self._withdrawn.get(("token", identity.token_id))
+        user = self._withdrawn.get(("user", identity.user), -1.0)
+        return REVOKED if token is not None or identity.issued_at <= user else None
+
+    def _drop(self, lease: Lease) -> None:
+        del self._due[bisect_left(self._due, lease.place(), key=Lease.place)]
+
     def _remember(self, kind: str, name: str) -> None:
         self._withdrawn.pop((kind, name), None)  # the newest is the last
         self._withdrawn[kind, name] = self._clock()
 
     def _end_if(self, end: End, wanted: Callable[[Lease], bool]) -> int:
-        ending = [lease for lease in self._leases if lease.ended is None and wanted(lease)]
+        ending = [lease for lease in self._due if lease.ended is None and wanted(lease)]
         for lease in ending:
             lease.end(end)
         return len(ending)

@@ -45,6 +45,10 @@ class Recorder(logging.Handler):
         """Each record as one text, such as `INFO labkit.auth.gate refused: expired`."""
         return list(self._lines)
 
+    def clear(self) -> None:
+        """Forget what was recorded."""
+        self._lines.clear()
+
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record down, with its traceback."""
         self._lines.append(f"{record.levelname} {record.name} {self.format(record)}")

@@ -63,6 +63,19 @@ def test_without_rules_the_answer_is_no(user, action, topic):
     assert not Access().may(user, action, topic)
 
 
+def test_a_remembered_answer_ends_with_the_rule(access, monkeypatch):
+    """Allowing and withdrawing count at once, and the memory is bounded."""
+    monkeypatch.setattr("labkit.auth.access.MAX_ANSWERS", 3)
+    for _ in range(2):
+        assert not access.may("eve", PUBLISH, "news")
+        access.allow("eve", PUBLISH, "news")
+        assert access.may("eve", PUBLISH, "news")
+        access.withdraw("eve", PUBLISH, "news")
+    for n in range(10):
+        access.may("eve", LISTEN, str(n))
+    assert len(access._answers) <= 3
+
+
 def test_a_forgotten_permission_is_an_error_at_import():
     """A message type cannot be registered without what it needs."""
     router = GuardedRouter(Manager(), Access())

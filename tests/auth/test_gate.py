@@ -231,6 +231,50 @@ async def test_a_verification_that_hangs_ends_with_the_deadline():
         assert running == []
 
 
+@pytest.mark.parametrize("door", ["/slow", "/first"])
+async def test_clients_that_do_not_wait_leave_nothing_behind(service, door):
+    """They vanish while their token is verified: no traceback, no lease, no connection."""
+    async with service() as lab:
+        arrived, token, go = [], lab.token(), asyncio.Event()
+
+        async def slow(shown):
+            arrived.append(shown)
+            await go.wait()
+            return lab.tokens.verify(shown)
+
+        lab.verify = slow
+        lab.gate.timeout_s = 5
+
+        @lab.app.websocket("/slow")
+        async def endpoint(websocket: WebSocket):
+            await lab.converse(websocket, await lab.gate.websocket(websocket, token, slow))
+
+        sockets = [await _open(lab.server, door, token) for _ in range(3)]
+        await until(lambda: len(arrived) == 3)
+        for socket in sockets:
+            socket.transport.abort()
+        await until(lambda: lab.server.connections == 0)
+        go.set()
+        await until(lambda: len(lab.live) == 0)
+        assert (await lab.enter()).open
+        assert len(lab.live) == 1
+        assert not [record for record in lab.server.log if record.levelname == "ERROR"]
+
+
+async def _open(server, path, token):
+    """Send a handshake, and a first message behind it, and wait for nothing."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(
+        f"GET {path} HTTP/1.1\r\nHost: lab\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    if path == "/first":
+        await reader.readuntil(b"\r\n\r\n")
+        message = f'{{"type":"auth","token":"{token}"}}'.encode()
+        writer.write(b"\x81\xfe" + len(message).to_bytes(2, "big") + bytes(4) + message)
+    return writer
+
+
 async def test_a_bug_in_verification_is_a_bug(service):
     """It is neither a wrong token nor an outage: 500, with a traceback in the log."""
     app, gate = FastAPI(), Gate(Live())

@@ -2,12 +2,15 @@
 
 import asyncio
 import time
-from contextlib import suppress
+from contextlib import ExitStack
 
 import pytest
+from fastapi import WebSocket
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labkit.auth import BadCredentials, Identity, Live
-from labkit.testing.clients import Closed, WebSocketClient
+from labkit.testing.clients import Closed
 from labkit.testing.clock import ManualClock
 from tests.auth.conftest import NOW_S, until
 
@@ -47,21 +50,17 @@ async def test_a_websocket_closes_with_4001_when_its_token_ends(service):
 
 async def test_a_short_token_ends_by_itself_and_is_refused_when_it_returns(service):
     """With the real clock and the real task: closed 4001, and 4001 again at the door."""
-    async with service() as lab:
-        lab.clock = None
-        live = Live(tick_s=0.02)
-        lab.live = lab.gate._live = live
-        lab.tokens._clock = time.time
-        task = asyncio.create_task(live.run())
+    async with service(clock=time.time, tick_s=0.02) as lab:
+        watching = asyncio.create_task(lab.live.run())
         token = lab.token("ada", 0.3)
-        ada = await lab.enter(token)
+        ada, eve = await lab.enter(token), await lab.enter(name="eve")
         assert await ada.closed() == Closed(4001, "expired")
-        async with await WebSocketClient.connect(f"{lab.server.ws_url}/first") as again:
-            await again.send({"type": "auth", "token": token})
-            assert await again.closed() == Closed(4001, "expired")
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        again = await lab.join("/first")
+        await again.send({"type": "auth", "token": token})
+        assert await again.closed() == Closed(4001, "expired")
+        assert eve.open
+        watching.cancel()
+        await asyncio.wait({watching})
 
 
 async def test_a_withdrawn_token_ends_at_once_and_opens_no_other(service):
@@ -95,6 +94,20 @@ def test_what_was_withdrawn_between_check_and_lease_ends_with_the_binding(live):
         live.revoke_user("ada")
         lease.when_ended(ends.append)
     assert [end.code for end in ends] == [4502]
+
+
+async def test_what_was_withdrawn_between_check_and_lease_is_closed(service):
+    """Accepting takes a moment; whoever is withdrawn in it is closed with 4502."""
+    async with service() as lab:
+        good = lab.tokens.verify(lab.token())
+        lab.live.revoke_token(good.token_id)
+
+        @lab.app.websocket("/late")
+        async def late(websocket: WebSocket):
+            await lab.converse(websocket, good)
+
+        assert await (await lab.join("/late")).closed() == Closed(4502, "revoked")
+        await until(lambda: len(lab.live) == len(lab.manager) == 0)
 
 
 def test_a_lease_ends_once(live, clock):
@@ -140,6 +153,33 @@ def test_an_identity_that_is_over_is_refused(live):
     """A ticket may wait longer than the token behind it."""
     with pytest.raises(BadCredentials, match="expired"):
         live.check(identity(issued_at=NOW_S - 60))
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(1, 20)), max_size=30))
+def test_whatever_comes_goes_and_renews_only_what_is_due_ends(steps):
+    """Leases in any order, left, renewed and expired: the ended ones are those of the past."""
+    clock = ManualClock(NOW_S)
+    live, stack, held = Live(clock=clock), ExitStack(), {}
+    with stack:
+        for slot, leaves, seconds in steps:
+            if slot in held and leaves:
+                held.pop(slot)[0].close()
+            elif slot in held and held[slot][1].ended is None:
+                live.renew(slot, identity(issued_at=clock(), lifetime_s=seconds))
+            elif slot not in held:
+                own = stack.enter_context(ExitStack())
+                lease = own.enter_context(
+                    live.lease(identity(issued_at=clock(), lifetime_s=seconds))
+                )
+                lease.connection = slot
+                live.know(slot, lease)
+                held[slot] = own, lease
+            clock.advance(1)
+            live.sweep()
+            assert len(live) == len(held)
+            for _, lease in held.values():
+                assert (lease.ended is not None) == (lease.identity.expires_at <= clock())
+    assert len(live) == 0
 
 
 async def test_leaving_takes_the_lease_along(service):
