@@ -36,6 +36,7 @@ C = TypeVar("C", bound=Named)
 
 CHAPTERS = range(1, 13)
 END_TIMEOUT_S = 6.0
+GRACE_S = 0.5  # for what a lesson has left stuck on purpose; the default of 2 s is for real work
 
 _labs: WeakKeyDictionary[asyncio.AbstractEventLoop, Lab] = WeakKeyDictionary()
 
@@ -90,6 +91,7 @@ class Lab:
         """
         if earlier := self._servers.pop(name, None):
             await earlier.stop()
+        options.setdefault("timeout_graceful_shutdown", GRACE_S)
         server = LiveServer(self.wire.tap(app, name), **options)
         self._servers[name] = await server.start()
         self._ports[server.port] = name
