@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from typing import Self
 
 MAX_RECORDS = 1000
 
@@ -12,11 +13,17 @@ class LogBook(logging.Handler):
     """Keeps warnings and errors of this process, as one line each, while it is open.
 
     Without a handler, Python prints them to stderr, into whichever cell is running.
+
+    Args:
+        level: the lowest level that is kept.
+        max_records: how many are kept, the newest; None keeps all.
     """
 
-    def __init__(self) -> None:
-        super().__init__(level=logging.WARNING)
-        self._lines: deque[str] = deque(maxlen=MAX_RECORDS)
+    def __init__(
+        self, level: int = logging.WARNING, *, max_records: int | None = MAX_RECORDS
+    ) -> None:
+        super().__init__(level=level)
+        self._lines: deque[str] = deque(maxlen=max_records)
 
     @property
     def lines(self) -> list[str]:
@@ -35,9 +42,10 @@ class LogBook(logging.Handler):
         cause = f" ({type(error).__name__}: {error})" if error else ""
         self._lines.append(f"{record.levelname} {record.getMessage()}{cause}")
 
-    def open(self) -> None:
+    def open(self) -> Self:
         """Begin to listen to the root logger."""
         logging.getLogger().addHandler(self)
+        return self
 
     def close(self) -> None:
         """Stop listening; what was logged stays readable."""

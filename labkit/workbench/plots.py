@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _BLUE, _VERMILION, _GREEN, _PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-_STYLES = ((_BLUE, "-", "o"), (_VERMILION, "--", "s"), (_GREEN, "-.", "D"), (_PINK, ":", "^"))
+STYLES = ((_BLUE, "-", "o"), (_VERMILION, "--", "s"), (_GREEN, "-.", "D"), (_PINK, ":", "^"))
 """Colours of Okabe and Ito with a line and a marker each: told apart without seeing colour."""
 
 _WIDTH_INCHES = 6.4
@@ -73,9 +73,9 @@ def latency_histogram(
     series = {name: [max(ms, _FLOOR_MS) for ms in values] for name, values in samples_ms.items()}
     low, high = min(map(min, series.values())) / 1.5, max(map(max, series.values())) * 1.5
     bins = [low * (high / low) ** (step / 40) for step in range(41)]
-    figure, axes = _figure(rows=len(series), height=1.35 * len(series) + 0.7)
+    figure, axes = new_figure(rows=len(series), height=1.35 * len(series) + 0.7)
     for axis, (name, values), (colour, _, _) in zip(
-        axes, series.items(), itertools.cycle(_STYLES), strict=False
+        axes, series.items(), itertools.cycle(STYLES), strict=False
     ):
         median = sorted(values)[len(values) // 2]
         axis.hist(values, bins=bins, color=colour)
@@ -85,7 +85,7 @@ def latency_histogram(
     axes[-1].set_xscale("log")
     axes[-1].xaxis.set_major_formatter("{x:g}")
     axes[-1].set_xlabel("milliseconds from send to receive, logarithmic")
-    return Plot(_png(figure, title), f"{title}: {verdict}")
+    return Plot(png_of(figure, title), f"{title}: {verdict}")
 
 
 def received_bars(
@@ -96,7 +96,7 @@ def received_bars(
     title: str = "Messages received",
 ) -> Plot:
     """Draw how many messages each client has received, against how many were sent to it."""
-    figure, (axis,) = _figure(height=0.42 * max(1, len(received)) + 1.0)
+    figure, (axis,) = new_figure(height=0.42 * max(1, len(received)) + 1.0)
     bars = axis.barh(list(received), list(received.values()), color=_BLUE, height=0.62)
     axis.bar_label(bars, padding=4, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
     axis.invert_yaxis()
@@ -105,7 +105,7 @@ def received_bars(
         axis.axvline(sent, color=_VERMILION, linestyle="--", linewidth=1.4)
         axis.annotate(f"{sent} sent ", (sent, 1.02), xycoords=("data", "axes fraction"), ha="right")
     axis.set_xlabel("messages")
-    return Plot(_png(figure, title), f"{title}: {verdict}")
+    return Plot(png_of(figure, title), f"{title}: {verdict}")
 
 
 def timeline(
@@ -125,9 +125,9 @@ def timeline(
     """
     marks = marks or {}
     end_s = max([0.0, *marks.values(), *itertools.chain.from_iterable(series.values())])
-    figure, (axis,) = _figure(height=3.0)
+    figure, (axis,) = new_figure(height=3.0)
     for (name, moments), (colour, line, marker) in zip(
-        series.items(), itertools.cycle(_STYLES), strict=False
+        series.items(), itertools.cycle(STYLES), strict=False
     ):
         seconds = [0.0, *sorted(moments), end_s]
         counts = [*range(len(moments) + 1), len(moments)]
@@ -142,7 +142,7 @@ def timeline(
     axis.set_ylabel("received so far")
     if series:
         axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return Plot(_png(figure, title), f"{title}: {verdict}")
+    return Plot(png_of(figure, title), f"{title}: {verdict}")
 
 
 class LiveBars(Live):
@@ -169,7 +169,8 @@ class LiveBars(Live):
         )
 
 
-def _figure(*, rows: int = 1, height: float) -> tuple[Any, list[Any]]:
+def new_figure(*, rows: int = 1, height: float) -> tuple[Any, list[Any]]:
+    """Make a figure of one width, with its axes from top to bottom; `height` is in inches."""
     # The first import on a machine logs that it builds a font cache: not an output of the cell.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     # `Figure` without pyplot: no backend, no list of open figures, nothing to close.
@@ -184,7 +185,8 @@ def _figure(*, rows: int = 1, height: float) -> tuple[Any, list[Any]]:
     return figure, axes
 
 
-def _png(figure: Any, title: str) -> bytes:  # noqa: ANN401 - matplotlib is imported late
+def png_of(figure: Any, title: str) -> bytes:  # noqa: ANN401 - matplotlib is imported late
+    """Draw the figure, with its title, as the bytes of a PNG."""
     figure.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
     image = io.BytesIO()
     with warnings.catch_warnings():

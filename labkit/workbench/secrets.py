@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
+from labkit.workbench.logbook import LogBook
 from labkit.workbench.notebooks import cells
 
 if TYPE_CHECKING:
@@ -26,47 +27,35 @@ PIECE_CHARS = 24
 JWT = re.compile(r"eyJ[\w-]{8,}\.[\w-]*\.[\w-]*")
 
 
-class Recorder(logging.Handler):
-    """Keep what every logger of this process says while it is open.
+class Recorder(LogBook):
+    """A logbook for searching: all that every logger of this process says while it is open.
 
-    A server's own loggers are apart: see `lines_of` for its `log`.
+    A server's own loggers are apart: see `lines_of` for its `log`. A line is a whole record, such
+    as `INFO labkit.auth.gate refused: expired`, with its traceback.
 
     Args:
         level: the lowest level that is let through, as a service would set it.
     """
 
     def __init__(self, level: int = logging.INFO) -> None:
-        super().__init__(level=level)
-        self._lines: list[str] = []
+        super().__init__(level, max_records=None)
         self._before: int | None = None
-
-    @property
-    def lines(self) -> list[str]:
-        """Each record as one text, such as `INFO labkit.auth.gate refused: expired`."""
-        return list(self._lines)
-
-    def clear(self) -> None:
-        """Forget what was recorded."""
-        self._lines.clear()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record down, with its traceback."""
         self._lines.append(f"{record.levelname} {record.name} {self.format(record)}")
 
     def open(self) -> Self:
-        """Begin to listen."""
+        """Begin to listen, at the level of a service."""
         root = logging.getLogger()
         self._before = root.level
-        root.addHandler(self)
         root.setLevel(self.level)
-        return self
+        return super().open()
 
     def close(self) -> None:
         """Stop listening; what was recorded stays readable. Idempotent."""
-        root = logging.getLogger()
-        root.removeHandler(self)
         if self._before is not None:
-            root.setLevel(self._before)
+            logging.getLogger().setLevel(self._before)
             self._before = None
         super().close()
 

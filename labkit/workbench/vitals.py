@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from labkit.workbench.plots import _STYLES, Plot, _figure, _png
+from labkit.workbench.plots import STYLES, Plot, new_figure, png_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,9 +28,9 @@ def vital_signs(samples: Mapping[str, Sequence[Sample]], *, verdict: str) -> Plo
     if not samples or not all(samples.values()):
         silent = [name for name, series in samples.items() if not series]
         raise ValueError(f"nothing was reported by {', '.join(silent) or 'anyone'}")
-    figure, (absence, work) = _figure(rows=2, height=3.6)
+    figure, (absence, work) = new_figure(rows=2, height=3.6)
     for (name, series), (colour, line, _) in zip(
-        samples.items(), itertools.cycle(_STYLES), strict=False
+        samples.items(), itertools.cycle(STYLES), strict=False
     ):
         start = series[0]
         seconds = [each.at_s - start.at_s for each in series]
@@ -41,4 +41,4 @@ def vital_signs(samples: Mapping[str, Sequence[Sample]], *, verdict: str) -> Plo
     work.set_ylabel("CPU time, s")
     work.set_xlabel("seconds")
     absence.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return Plot(_png(figure, TITLE), f"{TITLE}: {verdict}")
+    return Plot(png_of(figure, TITLE), f"{TITLE}: {verdict}")
