@@ -3,6 +3,7 @@
     codes      close codes that say *come back* or *stop*
     messages   parsed once on the way in, encoded once on the way out
     backlog    what waits for a slow reader: bounded, with a named policy
+    inline     the first step of a send, and the end of a turn, without a task
     outbox     one connection's way out; the publisher never waits
     manager    connections, topics, users: indexes that always agree
     handlers   from a message to the code that answers it

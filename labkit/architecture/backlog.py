@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -26,12 +26,6 @@ class Overflow(Enum):
     """Keep what is there: a log whose beginning explains the rest."""
     KEEP_LATEST = "keep latest"
     """Of each key only the newest waits; without room, drop the oldest: a dashboard."""
-
-
-class _Entry(NamedTuple, Generic[T]):
-    item: T
-    size: int
-    key: str | None
 
 
 class Backlog(Generic[T]):
@@ -50,7 +44,7 @@ class Backlog(Generic[T]):
         dropped: how many items were lost so far, by any policy.
     """
 
-    __slots__ = ("_entries", "bytes", "dropped", "max_bytes", "max_items", "overflow")
+    __slots__ = ("_entries", "_plain", "bytes", "dropped", "max_bytes", "max_items", "overflow")
 
     def __init__(
         self,
@@ -67,10 +61,11 @@ class Backlog(Generic[T]):
         self.overflow = overflow
         self.bytes = 0
         self.dropped = 0
-        self._entries: deque[_Entry[T]] = deque()
+        self._entries: deque[tuple[T, int, str | None]] | None = None  # 600 bytes; most wait never
+        self._plain = overflow is not Overflow.KEEP_LATEST
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return 0 if self._entries is None else len(self._entries)
 
     def put(self, item: T, size: int, key: str | None = None) -> bool:
         """Append `item`, or apply the policy.
@@ -84,16 +79,12 @@ class Backlog(Generic[T]):
             False when the item was refused: under `DISCONNECT` that is the sign to end the
             connection. An item larger than `max_bytes` is refused under every policy.
         """
-        makes_room = self.overflow in {Overflow.DROP_OLDEST, Overflow.KEEP_LATEST}
-        if size > self.max_bytes or not (makes_room or self.fits(size)):
+        if not (self._plain and self.fits(size)) and not self._make_room(size, key):
             self.dropped += 1
             return False
-        if self.overflow is Overflow.KEEP_LATEST and key is not None:
-            self._supersede(key)
-        while not self.fits(size):
-            self.pop()
-            self.dropped += 1
-        self._entries.append(_Entry(item, size, key))
+        if self._entries is None:
+            self._entries = deque()
+        self._entries.append((item, size, key))
         self.bytes += size
         return True
 
@@ -103,25 +94,43 @@ class Backlog(Generic[T]):
         Raises:
             IndexError: nothing waits.
         """
-        entry = self._entries.popleft()
-        self.bytes -= entry.size
-        return entry.item
+        if self._entries is None:
+            raise IndexError("nothing waits")
+        item, size, _ = self._entries.popleft()
+        self.bytes -= size
+        return item
 
     def drain(self) -> list[T]:
         """Take everything out, oldest first."""
-        items = [entry.item for entry in self._entries]
-        self._entries.clear()
+        items = [item for item, _, _ in self._entries or ()]
+        self._entries = None
         self.bytes = 0
         return items
 
     def fits(self, size: int) -> bool:
         """Say whether an item of `size` bytes has room without any loss."""
-        return len(self._entries) < self.max_items and self.bytes + size <= self.max_bytes
+        entries = self._entries
+        room = entries is None or len(entries) < self.max_items
+        return room and self.bytes + size <= self.max_bytes
+
+    def _make_room(self, size: int, key: str | None) -> bool:
+        """Apply the policy; False when the item is to be refused."""
+        makes_room = self.overflow in (Overflow.DROP_OLDEST, Overflow.KEEP_LATEST)
+        if size > self.max_bytes or not (makes_room or self.fits(size)):
+            return False
+        if self.overflow is Overflow.KEEP_LATEST and key is not None:
+            self._supersede(key)
+        while not self.fits(size):
+            self.pop()
+            self.dropped += 1
+        return True
 
     def _supersede(self, key: str) -> None:
-        for index, entry in enumerate(self._entries):
-            if entry.key == key:
+        if self._entries is None:
+            return
+        for index, (_, size, each) in enumerate(self._entries):
+            if each == key:
                 del self._entries[index]
-                self.bytes -= entry.size
+                self.bytes -= size
                 self.dropped += 1
                 return

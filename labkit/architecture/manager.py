@@ -9,12 +9,14 @@ Chapter 1. One process: chapter 12 spreads it over many.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from labkit.architecture.inline import Turn
 from labkit.architecture.messages import Outgoing
 from labkit.architecture.outbox import Outbox
 
@@ -40,6 +42,7 @@ class Connection:
         outbox: its way out, made by whoever owns the socket.
         on_close: told when `close` was called first, to end the conversation.
         user: who it is, as authentication says; None when nobody asked.
+        log_id: its `id`, if somebody has logged about it before; made by the server as well.
         clock: monotonic seconds; a test moves its own.
 
     Attributes:
@@ -50,8 +53,8 @@ class Connection:
         ending: why it ended; None while it is open.
     """
 
-    __slots__ = ("_clock", "_on_close", "ending", "id", "last_seen", "outbox", "strikes",
-                 "topics", "user")  # fmt: skip
+    __slots__ = ("_clock", "_on_close", "_when_gone", "ending", "id", "last_seen", "outbox",
+                 "strikes", "topics", "user")  # fmt: skip
 
     def __init__(
         self,
@@ -59,15 +62,17 @@ class Connection:
         *,
         on_close: Callable[[], None],
         user: str | None = None,
+        log_id: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.id = secrets.token_hex(8)
+        self.id = log_id or secrets.token_hex(8)
         self.user = user
         self.outbox = outbox
         self.topics: set[str] = set()
         self.strikes = 0
         self.ending: Ending | None = None
         self._on_close = on_close
+        self._when_gone: dict[Callable[[Connection], None], None] = {}
         self._clock = clock
         self.heard()
 
@@ -78,6 +83,22 @@ class Connection:
     def heard(self) -> None:
         """Note a sign of life: any message is one."""
         self.last_seen = self._clock()
+
+    def when_gone(self, tell: Callable[[Connection], None]) -> None:
+        """Have `tell` called once, when the registry forgets the connection.
+
+        Its topics are still known then. Registering the same function again changes nothing.
+        """
+        self._when_gone[tell] = None
+
+    def gone(self) -> None:
+        """Tell those who asked; one that fails is logged. For the registry alone."""
+        while self._when_gone:
+            tell, _ = self._when_gone.popitem()
+            try:
+                tell(self)
+            except Exception:
+                logger.exception("connection %s: when_gone failed", self.id)
 
     def send(self, message: Outgoing) -> bool:
         """Send to this client alone; see `Outbox.put`."""
@@ -127,6 +148,10 @@ class Manager:
         """How many connections listen to each topic."""
         return {topic: len(members) for topic, members in self._by_topic.items()}
 
+    def listeners(self, topic: str) -> int:
+        """Return how many connections listen to one topic."""
+        return len(self._by_topic.get(topic, ()))
+
     def add(self, connection: Connection) -> None:
         """Make the connection known."""
         self._connections.add(connection)
@@ -139,6 +164,7 @@ class Manager:
         if connection not in self._connections:
             return
         self._connections.discard(connection)
+        connection.gone()
         for topic in tuple(connection.topics):
             self.unsubscribe(connection, topic)
         if connection.user is not None:
@@ -166,12 +192,15 @@ class Manager:
         _discard(self._by_topic, topic, connection)
 
     def publish(self, topic: str, message: Outgoing) -> int:
-        """Send one message to everyone who listens to `topic`.
+        """Send one message to everyone who listens to `topic` now.
 
         Returns:
-            How many accepted it. A slow reader may still lose it, by its overflow policy.
+            How many that are. A slow reader may still lose it, by its overflow policy.
         """
-        return sum(each.send(message) for each in tuple(self._by_topic.get(topic, ())))
+        audience = tuple([each.outbox for each in self._by_topic.get(topic, ())])
+        if audience:
+            Turn.of(asyncio.get_running_loop()).say(audience, message, message.size)
+        return len(audience)
 
     def send_to_user(self, user: str, message: Outgoing) -> int:
         """Send one message to every connection of one user; returns how many accepted it."""

@@ -11,7 +11,7 @@ Chapter 1. Pure: knows neither sockets nor frameworks.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -84,8 +84,9 @@ class Vocabulary:
 
     def __init__(self, *models: type[ClientMessage]) -> None:
         union: Any = Annotated[Union[models], Field(discriminator="type")]  # noqa: UP007 - from a tuple
+        self._tagged = len(models) > 1
         self._adapter: TypeAdapter[ClientMessage] = TypeAdapter(
-            union if len(models) > 1 else models[0]
+            union if self._tagged else models[0]
         )
 
     def parse(self, text: str) -> ClientMessage:
@@ -103,14 +104,19 @@ class Vocabulary:
         try:
             return self._adapter.validate_python(raw)
         except ValidationError as error:
-            raise _explain(error, raw.get("id")) from None
+            raise _explain(error, raw.get("id"), tagged=self._tagged) from None
 
 
-def _explain(error: ValidationError, ref: object) -> BadMessage:
-    """Name the field and what it must be, in words that hold nothing of the input."""
+def _explain(error: ValidationError, ref: object, *, tagged: bool) -> BadMessage:
+    """Name the field and what it must be, in words that hold nothing of the input.
+
+    A place begins with the message's type, when it was `tagged` by one, and then the field. What
+    follows may be a key of the client's own.
+    """
     ref = ref if isinstance(ref, str) and len(ref) <= 64 else None  # noqa: PLR2004 - as in ClientMessage
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    field = str(first["loc"][-1]) if first["loc"] else "message"
+    place = first["loc"][1:] if tagged else first["loc"]
+    field = str(place[0]) if place else "message"
     if first["type"].startswith("union_tag") or field == "type":
         return BadMessage("unknown_type", "`type` is not one that this endpoint knows", ref)
     if first["type"] == "extra_forbidden":
@@ -127,11 +133,13 @@ class Outgoing:
         payload: a text or a binary message.
         size: its bytes in UTF-8.
         key: with `Overflow.KEEP_LATEST`, which waiting message it supersedes.
+        made: what a transport has made of it, once for all connections (chapter 7).
     """
 
     payload: str | bytes
     size: int
     key: str | None = None
+    made: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
 
 
 def encode(type_: str, /, *, key: str | None = None, **fields: object) -> Outgoing:

@@ -137,16 +137,17 @@ class GuardedRouter:
     It knows `subscribe`, `unsubscribe`, `ping` and `pong` from the start.
 
     Args:
-        manager: keeps the subscriptions.
+        manager: keeps the subscriptions; None when the application teaches its own four.
         access: answers.
         max_denials: how many times one connection may be told no; then it is closed with 4501.
     """
 
-    def __init__(self, manager: Manager, access: Access, *, max_denials: int = 10) -> None:
+    def __init__(self, manager: Manager | None, access: Access, *, max_denials: int = 10) -> None:
         self.max_denials = max_denials
         self._access = access
         self._router = Router()
-        add_subscriptions(self._router, manager, may_subscribe=self._may_listen)
+        if manager is not None:
+            add_subscriptions(self._router, manager, may_subscribe=self._may_listen)
 
     def on(
         self, model: type[M], *, action: Action, topic: str | Callable[[M], str]

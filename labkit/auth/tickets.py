@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisError
 
 from labkit.auth.tokens import AuthUnavailable, BadCredentials, Identity
@@ -112,7 +112,7 @@ class ValkeyTickets:
 
     def __init__(
         self,
-        client: Redis,
+        client: Redis | RedisCluster,
         *,
         lifetime_s: float = 15.0,
         timeout_s: float = 2.0,

@@ -16,9 +16,9 @@ import asyncio
 import gc
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
@@ -26,7 +26,7 @@ from labkit.architecture.codes import CloseCode
 from labkit.architecture.manager import Connection, Manager
 from labkit.architecture.messages import encode
 from labkit.connections.exchange import Exchange
-from labkit.sse.broker import Broker
+from labkit.sse.subscription import Subscription
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -69,6 +69,15 @@ class DrainSettings:
         return self.settle_s + self.polite_s + self.cancel_s + self.flush_s
 
 
+class Streams(Protocol):
+    """Knows the event streams of this process: every `Broker` does."""
+
+    @property
+    def subscriptions(self) -> Collection[Subscription]:
+        """The live ones."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Drained:
     """How a drain went.
@@ -97,7 +106,7 @@ class Drain:
         self,
         *,
         managers: Iterable[Manager] = (),
-        brokers: Iterable[Broker] = (),
+        brokers: Iterable[Streams] = (),
         settings: DrainSettings | None = None,
     ) -> None:
         self.settings = settings or DrainSettings()

@@ -92,6 +92,11 @@ class Capacity:
         """How many places are taken."""
         return self._held[_Key("server", "")]
 
+    @property
+    def full(self) -> bool:
+        """Whether the next connection is refused, whoever it is."""
+        return self.in_use >= self._limits["server"]
+
     def reserve(self, *, user: str | None = None, address: str | None = None) -> Slot:
         """Take a place, or raise. A plain function: nothing can run in between.
 

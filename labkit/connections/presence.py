@@ -81,7 +81,7 @@ class Presence:
         self._leaving.pop((topic, connection.user), None)
         connection.send(encode("presence_state", topic=topic, users=self.users(topic)))
         if new:
-            self._announce(topic, encode("presence_diff", topic=topic, joined=[connection.user]))
+            self.joined(topic, connection.user)
 
     def leave(self, topic: str, connection: Connection) -> None:
         """Undo `join`. Idempotent. The others are told when the user has not come back."""
@@ -102,7 +102,15 @@ class Presence:
                 del self._here[topic][user]
                 if not self._here[topic]:
                     del self._here[topic]
-                self._announce(topic, encode("presence_diff", topic=topic, left=[user]))
+                self.left(topic, user)
+
+    def joined(self, topic: str, user: str) -> None:
+        """Tell of a user's first connection."""
+        self._announce(topic, encode("presence_diff", topic=topic, joined=[user]))
+
+    def left(self, topic: str, user: str) -> None:
+        """Tell of a user who has gone."""
+        self._announce(topic, encode("presence_diff", topic=topic, left=[user]))
 
     async def run(self) -> None:
         """Sweep once a second, until cancelled."""

@@ -21,11 +21,16 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import stamina
+from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 from starlette.websockets import WebSocketDisconnect
 
 from labkit.sse.reader import backoff_s
 
 T = TypeVar("T")
+
+# Where structlog is installed and nobody has configured it, stamina would print every retry to
+# stdout. A library logs through `logging`; an application that wants more sets its own hooks.
+set_on_retry_hooks([LoggingOnRetryHook])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from labkit.architecture.backlog import Backlog, Overflow
 from labkit.architecture.codes import CloseCode
+from labkit.architecture.inline import SEND
 from labkit.architecture.manager import Connection, Ending, Manager
 from labkit.architecture.messages import Outgoing
 from labkit.architecture.outbox import Outbox
@@ -33,6 +34,11 @@ logger = logging.getLogger(__name__)
 
 P = TypeVar("P", str, bytes)
 OnMessage = Callable[[Connection, P], Awaitable[None]]
+
+ASGISend = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
+
+WRITER = "labkit.writer"
+"""Extension of the ASGI scope by which a server offers a `Writer` (chapter 7 has one)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +72,11 @@ class Session:
         manager: knows the connection from accept to the end.
         on_text: called with each text message, one after the other; a `Router` is one.
         on_bytes: the same for binary messages; without it they are refused with 1003.
+        overtakes: shown each message before it waits for its turn; True takes it. For what a
+            running handler waits for (chapter 9). A plain function: reading waits for it.
         on_open: called once, before the first message: a greeting, first subscriptions.
         user: who it is, as authentication says.
+        log_id: the id of its connection, if somebody has logged about it before.
         limits: what the connection may cost.
         clock: monotonic seconds, for `Connection.last_seen`.
     """
@@ -76,8 +85,10 @@ class Session:
     manager: Manager
     on_text: OnMessage[str]
     on_bytes: OnMessage[bytes] | None = None
+    overtakes: Callable[[Connection, str | bytes], bool] | None = None
     on_open: Callable[[Connection], None] | None = None
     user: str | None = None
+    log_id: str | None = None
     limits: Limits = field(default_factory=Limits)
     clock: Callable[[], float] = time.monotonic
 
@@ -86,7 +97,7 @@ class Session:
             max_items=self.limits.inbox_items, max_bytes=self.limits.inbox_bytes
         )
         self._working = False
-        self._conversation = anyio.CancelScope()
+        self._conversation = anyio.create_task_group()
 
     async def run(self) -> Ending:
         """Accept, converse, say goodbye."""
@@ -95,11 +106,10 @@ class Session:
         async with anyio.create_task_group() as self._writing:
             connection = self._connect()
             try:
-                with self._conversation:
-                    async with anyio.create_task_group() as self._tasks:
-                        if self.on_open is not None:
-                            self.on_open(connection)
-                        await self._read(connection)
+                async with self._conversation:
+                    if self.on_open is not None:
+                        self.on_open(connection)
+                    await self._read(connection)
             except Exception:
                 logger.exception("connection %s failed", connection.id)
                 connection.close(CloseCode.INTERNAL_ERROR, "server error")
@@ -111,6 +121,8 @@ class Session:
         return ending
 
     def _connect(self) -> Connection:
+        scope = self.websocket.scope
+        self._way_out: ASGISend = scope.get(SEND, self.websocket.send)
         backlog = Backlog[Outgoing](
             max_items=self.limits.outbox_items,
             max_bytes=self.limits.outbox_bytes,
@@ -122,16 +134,21 @@ class Session:
             on_fail=lambda code, reason: connection.close(code, reason),  # noqa: PLW0108 - made below
             backlog=backlog,
             write_timeout_s=self.limits.write_timeout_s,
+            writer=scope.get("extensions", {}).get(WRITER),
         )
         connection = Connection(
-            outbox, on_close=self._conversation.cancel, user=self.user, clock=self.clock
+            outbox,
+            on_close=self._conversation.cancel_scope.cancel,
+            user=self.user,
+            log_id=self.log_id,
+            clock=self.clock,
         )
         self.manager.add(connection)
         return connection
 
-    async def _send(self, message: Outgoing) -> None:
+    def _send(self, message: Outgoing) -> Coroutine[Any, Any, None]:
         key = "text" if isinstance(message.payload, str) else "bytes"
-        await self.websocket.send({"type": "websocket.send", key: message.payload})
+        return self._way_out({"type": "websocket.send", key: message.payload})
 
     async def _read(self, connection: Connection) -> None:
         """Take in every message at once, so that the transport is always being read."""
@@ -143,11 +160,13 @@ class Session:
             connection.heard()
             if isinstance(payload, bytes) and self.on_bytes is None:
                 connection.close(CloseCode.UNSUPPORTED_DATA, "text messages only")
+            elif self.overtakes is not None and self.overtakes(connection, payload):
+                continue
             elif not self._inbox.put(payload, len(payload)):
                 connection.close(CloseCode.POLICY_VIOLATION, "too many messages at once")
             elif not self._working:
                 self._working = True
-                self._tasks.start_soon(self._handle, connection)
+                self._conversation.start_soon(self._handle, connection)
 
     async def _handle(self, connection: Connection) -> None:
         """Call the handler for each message in turn; there is no task while there is none."""

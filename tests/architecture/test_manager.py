@@ -3,9 +3,6 @@
 import asyncio
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from labkit.architecture.manager import Connection, Manager, TooManyTopics
 from labkit.architecture.messages import encode
@@ -95,6 +92,23 @@ async def test_topics_of_one_connection_are_bounded(harness):
         manager.subscribe(connection, "c")
 
 
+async def test_who_asked_is_told_once_that_a_connection_has_gone(harness):
+    """Its topics are still known then, and the registry has forgotten the connection."""
+    manager, heard = Manager(), []
+    connection = connect(harness(), manager, topics=["news"])
+
+    def tell(gone):
+        heard.append((gone is connection, set(gone.topics), gone in manager))
+
+    connection.when_gone(tell)
+    connection.when_gone(tell)
+    assert manager.listeners("news") == 1
+    manager.remove(connection)
+    manager.remove(connection)
+    assert heard == [(True, {"news"}, False)]
+    assert manager.listeners("news") == 0
+
+
 async def test_the_first_close_decides(harness):
     """Later reasons do not overwrite the first, and the owner is told once."""
     told = []
@@ -113,55 +127,13 @@ async def test_a_reason_that_no_frame_can_carry_is_refused(harness):
     assert connection.ending is None
 
 
-class Registry(RuleBasedStateMachine):
-    """Any order of connecting, subscribing and leaving keeps the indexes in agreement."""
-
-    connections = Bundle("connections")
-    topics = st.sampled_from(["a", "b", "c"])
-
-    def __init__(self):
-        super().__init__()
-        self.manager = Manager(max_topics=2)
-        self.model = {}
-
-    @rule(target=connections, user=st.sampled_from([None, "u", "v"]))
-    def add(self, user):
-        connection = Connection(None, on_close=lambda: None, user=user)
-        self.manager.add(connection)
-        self.model[connection] = set()
-        return connection
-
-    @rule(connection=connections, topic=topics)
-    def subscribe(self, connection, topic):
-        full = len(self.model[connection]) == 2 and topic not in self.model[connection]
-        try:
-            self.manager.subscribe(connection, topic)
-        except TooManyTopics:
-            assert full
-        else:
-            assert not full
-            self.model[connection].add(topic)
-
-    @rule(connection=connections, topic=topics)
-    def unsubscribe(self, connection, topic):
-        self.manager.unsubscribe(connection, topic)
-        self.model[connection].discard(topic)
-
-    @rule(connection=consumes(connections))
-    def remove(self, connection):
-        self.manager.remove(connection)
-        del self.model[connection]
-
-    @invariant()
-    def indexes_agree(self):
-        assert set(self.manager) == set(self.model)
-        expected = {}
-        for connection, topics in self.model.items():
-            assert connection.topics == topics
-            for topic in topics:
-                expected[topic] = expected.get(topic, 0) + 1
-        assert self.manager.topics == expected
-
-
-Registry.TestCase.settings = settings(max_examples=50, deadline=None)
-TestRegistry = Registry.TestCase
+async def test_a_teller_that_fails_keeps_nobody_in_the_registry(harness, caplog):
+    """It is logged, the others are told, and the connection is forgotten all the same."""
+    manager, heard = Manager(), []
+    connection = connect(harness(), manager, user="ada", topics=["news"])
+    connection.when_gone(heard.append)
+    connection.when_gone(lambda _: 1 / 0)
+    manager.remove(connection)
+    assert heard == [connection]
+    assert (len(manager), manager.listeners("news")) == (0, 0)
+    assert "when_gone failed" in caplog.text

@@ -117,6 +117,19 @@ def test_parse_raises_bad_message_and_nothing_else(text):
         assert error.code in {"bad_json", "not_an_object", "unknown_type", "bad_field"}
 
 
+@pytest.mark.parametrize("others", [(), (Ping,)], ids=["one type", "several"])
+def test_a_client_s_own_key_is_not_repeated(others):
+    """A wrong value deep in a field is told by the field's name, which is ours."""
+
+    class Count(ClientMessage):
+        type: Literal["count"]
+        of: dict[str, int]
+
+    with pytest.raises(BadMessage) as error:
+        Vocabulary(Count, *others).parse('{"type": "count", "of": {"hunter2": "x"}}')
+    assert error.value.detail == "`of` has a wrong value"
+
+
 def test_encode_leaves_out_what_is_none():
     """A field without a value is not sent."""
     assert encode("ok", ref=None, n=0).payload == '{"type":"ok","n":0}'

@@ -7,6 +7,7 @@ import pytest
 
 from labkit.architecture.backlog import Backlog, Overflow
 from labkit.architecture.messages import Outgoing
+from labkit.architecture.outbox import Outbox
 
 
 def message(n, size=1, key=None):
@@ -28,6 +29,42 @@ async def test_a_healthy_connection_needs_no_task(harness):
     assert h.pipe.got == ["0", "1", "2"]
     assert h.outbox.sent == 3
     assert h.tasks == []
+
+
+async def test_all_outboxes_of_a_turn_share_one_callback(harness, monkeypatch):
+    """A thousand callbacks would cost as much as what they write."""
+    houses = [harness() for _ in range(3)]
+    loop, scheduled = asyncio.get_running_loop(), []
+    monkeypatch.setattr(loop, "call_soon", lambda call, *_, **__: scheduled.append(call))
+    for h in houses:
+        h.outbox.put(message(0))
+        h.outbox.put(message(1))
+    monkeypatch.undo()
+    assert len(scheduled) == 1
+    scheduled[0]()
+    assert [h.pipe.got for h in houses] == [["0", "1"]] * 3
+
+
+async def test_a_writer_that_fails_takes_no_other_with_it(harness):
+    """The fault goes to the loop; the others are written all the same."""
+
+    class Broken:
+        ready = True
+
+        def write(self, messages):
+            raise ZeroDivisionError
+
+    faults = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: faults.append(context["exception"]))
+    broken = Outbox(None, spawn=None, on_fail=None, writer=Broken())
+    h = harness()
+    broken.put(message(0))
+    h.outbox.put(message(1))
+    await turn()
+    await turn()
+    assert [type(each) for each in faults] == [ZeroDivisionError]
+    assert h.pipe.got == ["1"]
 
 
 async def test_a_stalled_reader_gets_one_task_and_a_backlog(harness):

@@ -32,19 +32,13 @@ from labkit.testing.clients import SSEClient, WebSocketClient
 from labkit.testing.clock import ManualClock
 from labkit.testing.server import LiveServer
 from labkit.testing.valkey import ValkeyServer
+from labkit.testing.waiting import until
 from labkit.websocket import Session
 from labkit.workbench.secrets import Recorder
 
 KEY = b"k" * 32
 NOW_S = 1_000_000.0
 DEADLINE_S = 5.0
-
-
-async def until(condition):
-    """Poll until the condition holds; fail after the deadline."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 def forge(key=KEY, alg="HS256", kid="now", now_s=NOW_S, **claims):

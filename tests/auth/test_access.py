@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.architecture import ClientMessage, Manager, Topic, encode
+from labkit.architecture import ClientMessage, Manager, Subscribe, Topic, encode
 from labkit.auth import Access, Action, GuardedRouter
 from labkit.testing.clients import Closed, Silence
 
@@ -166,3 +166,15 @@ async def test_many_denials_end_the_connection(service):
             assert await ask(eve, "subscribe", "user:ada:mail") == "forbidden"
         await eve.send({"type": "subscribe", "topic": "user:ada:mail"})
         assert await eve.closed() == Closed(4501, "too many denials")
+
+
+async def test_a_router_without_a_manager_leaves_the_subscriptions_to_the_application():
+    """Its own `subscribe` says what it needs, as every message does."""
+    router = GuardedRouter(None, Access())
+
+    @router.on(Subscribe, action=LISTEN, topic=lambda message: message.topic)
+    def subscribe(_connection, _message):
+        """Answer it in the application's own way."""
+
+    with pytest.raises(ValueError, match="has a handler already"):
+        router.on(Subscribe, action=LISTEN, topic="news")(subscribe)

@@ -9,8 +9,9 @@ from fastapi import FastAPI, WebSocket
 from labkit.auth import Gate, Identity, Live
 from labkit.testing.clients import Closed, Rejected, WebSocketClient
 from labkit.testing.server import LiveServer
+from labkit.testing.waiting import until
 from labkit.workbench.secrets import found_in, lines_of
-from tests.auth.conftest import forge, unsigned, until
+from tests.auth.conftest import forge, unsigned
 
 EXPIRED = forge(exp=1_000_000.0)
 BAD = {

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from labkit.auth import BadCredentials, Identity, Live
 from labkit.testing.clients import Closed
 from labkit.testing.clock import ManualClock
-from tests.auth.conftest import NOW_S, until
+from labkit.testing.waiting import until
+from tests.auth.conftest import NOW_S
 
 
 def identity(user="ada", token_id="t1", issued_at=NOW_S, lifetime_s=60):

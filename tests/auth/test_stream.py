@@ -11,7 +11,7 @@ from labkit.auth import Access, Action, Gate, Identity, Live, bearer, guarded_st
 from labkit.sse import MemoryBroker
 from labkit.testing.clients import SSEClient
 from labkit.testing.server import LiveServer
-from tests.auth.conftest import until
+from labkit.testing.waiting import until
 
 
 async def goodbye(client):

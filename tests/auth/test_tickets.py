@@ -77,7 +77,7 @@ async def test_the_store_does_not_know_the_ticket_itself(valkey):
 async def test_a_store_that_is_down_is_no_wrong_ticket(valkey, outage):
     """Killed or hung: the outage has its own name, and its own deadline."""
     async with Redis.from_url(valkey.url) as client:
-        tickets = ValkeyTickets(client, timeout_s=0.2)
+        tickets = ValkeyTickets(client, timeout_s=0.5)
         ticket = await tickets.issue(ADA)
         getattr(valkey, outage)()
         for use in (tickets.issue(ADA), tickets.take(ticket)):

@@ -18,6 +18,17 @@ def test_the_last_place_is_the_last():
     assert capacity.in_use == 2
 
 
+def test_full_is_said_before_anybody_is_refused():
+    """A readiness probe reads it; it is about the server, not about one user."""
+    capacity = Capacity(server=2, per_user=1)
+    first = capacity.reserve(user="ada")
+    assert not capacity.full
+    capacity.reserve(user="bob")
+    assert capacity.full
+    first.release()
+    assert not capacity.full
+
+
 def test_connections_are_counted_and_not_names():
     """One user who connects twenty times takes twenty places."""
     capacity = Capacity(server=100, per_user=20)

@@ -147,3 +147,21 @@ async def test_the_sweep_runs_by_itself(monkeypatch):
         while LEFT not in h.said:
             await asyncio.sleep(0.005)
     sweeping.cancel()
+
+
+def test_whoever_extends_it_decides_what_is_told():
+    """A presence of many workers keeps to itself who is still at another one."""
+    told = []
+
+    class Silent(Presence):
+        def joined(self, topic, user):
+            told.append(("joined", topic, user))
+
+        def left(self, topic, user):
+            told.append(("left", topic, user))
+
+    presence = Silent(lambda _topic, _message: pytest.fail("it told"), linger_s=0)
+    line = Line("ada")
+    presence.join("hall", line)
+    presence.leave("hall", line)
+    assert told == [("joined", "hall", "ada"), ("left", "hall", "ada")]

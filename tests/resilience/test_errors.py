@@ -181,7 +181,8 @@ async def test_every_depth_has_an_answer_and_hurts_nobody(room):
 async def test_a_dependency_that_is_down_is_a_temporary_answer(room, service, caplog, mood):
     """The connection lives; the client learns that it may try again, and never why."""
     service.mood = mood
-    rates = Breaker("rates", failures=(httpx.HTTPError,), timeout_s=0.1)
+    timeout_s = 1 if mood is Mood.HANG else 5
+    rates = Breaker("rates", failures=(httpx.HTTPError,), timeout_s=timeout_s)
     lie = Answer("bad_gateway", "a service gave an answer that makes no sense", temporary=True)
     async with room(known={httpx.HTTPError: UNAVAILABLE, json.JSONDecodeError: lie}) as r:
 

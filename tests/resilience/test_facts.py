@@ -9,7 +9,7 @@ import tenacity
 from circuitbreaker import CircuitBreaker
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from pydantic_core import from_json
-from stamina.instrumentation import set_on_retry_hooks
+from stamina.instrumentation import get_on_retry_hooks, set_on_retry_hooks
 
 from labkit.testing.clients import WebSocketClient
 from labkit.testing.faults import reset
@@ -71,6 +71,7 @@ def test_json_reads_what_it_cannot_send():
 async def test_stamina_jitters_before_the_cap():
     """Once the cap is reached, every process waits the same."""
     waits = []
+    before = get_on_retry_hooks()
     set_on_retry_hooks([lambda details: waits.append(round(details.wait_for, 6))])
     try:
         async for attempt in stamina.retry_context(
@@ -80,7 +81,7 @@ async def test_stamina_jitters_before_the_cap():
                 if attempt.num < 5:
                     raise OSError
     finally:
-        set_on_retry_hooks(None)
+        set_on_retry_hooks(before)
     assert waits == [0.002] * 4
 
 

@@ -49,6 +49,13 @@ async def test_a_transient_error_is_retried(service):
     assert service.calls == 3
 
 
+async def test_a_retry_is_logged_and_never_printed(capfd, caplog):
+    """Also where structlog is installed, which prints unless somebody has configured it."""
+    await Retry(on=(ConnectionError,), backoff=at_once).call(Scripted(DownError("1")))
+    assert [(each.name, each.levelname) for each in caplog.records] == [("stamina", "WARNING")]
+    assert capfd.readouterr() == ("", "")
+
+
 async def test_the_last_error_comes_out_as_it_is():
     """No wrapper hides the cause, and the number of calls is bounded."""
     down = Scripted(DownError("1"), DownError("2"), DownError("3"), DownError("4"))

@@ -44,13 +44,20 @@ class Room:
         return client
 
 
-@pytest.fixture
-def room():
-    """Return a context manager that opens a room on a real server."""
+PROTOCOLS = {"asgi": "auto", "frames": "labkit.performance.frames:FrameProtocol"}
+
+
+@pytest.fixture(params=PROTOCOLS)
+def room(request):
+    """Return a context manager that opens a room on a real server.
+
+    Each test runs over uvicorn's own protocol and over that of chapter 7: one contract.
+    """
 
     @asynccontextmanager
-    async def opened(**options):
-        room = Room(**options)
+    async def opened(server_options=None, **options):
+        server_options = {"ws": PROTOCOLS[request.param], **(server_options or {})}
+        room = Room(server_options=server_options, **options)
         async with room.server:
             yield room
 

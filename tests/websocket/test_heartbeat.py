@@ -82,10 +82,13 @@ def test_a_timeout_without_room_for_an_answer_is_refused():
 
 async def test_on_the_wire_a_silent_client_gets_a_ping_and_then_4000(room):
     """The same on a real socket: ping, silence, close code 4000."""
-    async with room() as r, asyncio.timeout(10):
-        heartbeat = Heartbeat(r.manager, interval_s=0.05, timeout_s=0.12)
-        client = await r.join()
+    clock = ManualClock()
+    async with room(clock=clock) as r, asyncio.timeout(10):
+        heartbeat = Heartbeat(r.manager, interval_s=0.01, timeout_s=60, clock=clock)
+        client = await r.join(topic="news")
         sweeping = asyncio.ensure_future(heartbeat.run())
+        clock.advance(1)
         assert await client.receive_json() == {"type": "ping"}
+        clock.advance(60)
         assert await client.closed() == Closed(4000, "nothing heard")
         sweeping.cancel()

@@ -11,14 +11,8 @@ from labkit.architecture import Manager, Overflow, binary, encode
 from labkit.testing.clients import Closed, WebSocketClient
 from labkit.testing.faults import StalledReader, reset
 from labkit.testing.server import LiveServer
+from labkit.testing.waiting import until
 from labkit.websocket import Session
-
-
-async def until(condition, timeout_s=5):
-    """Wait until `condition()` holds; fail after the deadline."""
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_messages_are_answered_in_order(room):
@@ -225,6 +219,13 @@ async def test_on_open_comes_first_and_user_is_known(room):
         assert await client.receive_json() == {"type": "hello", "user": "ada"}
 
 
+async def test_a_connection_keeps_the_id_that_was_logged_before(room):
+    """Whoever wrote a line before the session began finds the connection under the same id."""
+    async with room(log_id="cafe") as here:
+        await here.join(topic="news")
+        assert here.only.id == "cafe"
+
+
 async def test_an_endpoint_may_accept_for_itself():
     """A subprotocol is chosen before the session begins."""
     app, manager = FastAPI(), Manager()
@@ -258,3 +259,23 @@ async def test_nothing_is_left_after_churn(room):
         await until(lambda: len(r.endings) == 50)
         assert (len(r.manager), r.manager.topics) == (0, {})
         await until(lambda: len(asyncio.all_tasks()) <= before)
+
+
+async def test_what_overtakes_does_not_wait_for_its_turn(room):
+    """A handler can be waiting for it; what is not taken keeps its turn."""
+    taken = asyncio.Event()
+
+    def overtakes(connection, message):
+        if message == "now":
+            taken.set()
+        return message == "now"
+
+    async def waits(connection, text):
+        await taken.wait()
+        connection.send(encode("done", text=text))
+
+    async with room(on_text=waits, overtakes=overtakes) as r:
+        client = await r.join()
+        for text in ("first", "second", "now"):
+            await client.send(text)
+        assert [m["text"] for m in await client.receive_many(2)] == ["first", "second"]
