@@ -6,6 +6,7 @@
 - `broker`: the contract of a broker, and the one in memory.
 - `reader`: one supervised pub/sub connection for a process.
 - `valkey`: the same contract over many processes.
+- `leaving`: how a stream learns that its client leaves or the server stops.
 - `stream`: a subscription as an HTTP response.
 
 Delivery is at most once and in order within a topic. A client resumes with `Last-Event-ID`:

@@ -9,9 +9,11 @@ Chapter 3. `labkit.sse.valkey` keeps the same contract over many processes.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from labkit.architecture.backlog import Backlog
+from labkit.architecture.inline import Turn
 from labkit.sse.format import Event, encode
 from labkit.sse.history import GapReason, History, Recovered, Reset
 from labkit.sse.subscription import Subscription
@@ -162,8 +164,9 @@ class Hub:
     def dispatch(self, topic: str, data: str, event: str | None) -> None:
         """Keep an event and hand it to everyone who wants it: one encoding for all."""
         entry = self.history.append(topic, data, event)
-        for subscription in self._wants.get(topic, ()):
-            subscription.put(entry)
+        audience = tuple(self._wants.get(topic, ()))
+        if audience:
+            Turn.of(asyncio.get_running_loop()).say(audience, entry, len(entry.wire))
 
     def tell_gap(self, reason: GapReason, subscriptions: Collection[Subscription]) -> None:
         """Tell these subscriptions that something may be missing from here on."""

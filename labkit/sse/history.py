@@ -147,10 +147,14 @@ class History:
         known = len(self._entries) - missed
         return Recovered(position, tuple(islice(self._entries, known, None)))
 
-    def restart(self) -> None:
-        """Forget everything and take another epoch: every earlier position is now a Reset."""
+    def restart(self, position: Position | None = None) -> None:
+        """Forget everything and take another epoch: every earlier position is now a Reset.
+
+        Args:
+            position: where to go on, when somebody else counts; a new epoch when None.
+        """
         self._entries.clear()
-        self.position = Position(_new_epoch(), 0)
+        self.position = position or Position(_new_epoch(), 0)
 
     def _forget_the_old(self) -> None:
         oldest = self._clock() - self._max_age_s

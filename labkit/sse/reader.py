@@ -16,13 +16,15 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol
 
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from redis.asyncio import Redis
     from redis.asyncio.client import PubSub
 
 logger = logging.getLogger(__name__)
@@ -41,6 +43,34 @@ def backoff_s(
     would come back in step once the cap is reached.
     """
     return uniform(0, min(cap_s, first_s * 2 ** min(attempt, 32)))
+
+
+def patient_client(url: str, *, timeout_s: float, max_connections: int) -> Redis:
+    """Make a client that repeats nothing, and whose reader may wait for ever.
+
+    Args:
+        url: `redis://host:port`.
+        timeout_s: for connecting, and for a free connection. For a command it is the caller's.
+        max_connections: one reads, the others send commands.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=max_connections,
+        timeout=timeout_s,
+        socket_timeout=None,  # the client's way to keep it, wait_for, can swallow a
+        # cancellation before Python 3.12 (python/cpython#86296); the deadlines are ours
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 0),  # a repeated PUBLISH could arrive twice
+        protocol=2,
+    )
+    return Redis.from_pool(pool)
+
+
+class Source(Protocol):
+    """Where a `PubSub` of redis-py comes from, or what does as one."""
+
+    def pubsub(self) -> Any:  # noqa: ANN401 - redis-py's own have no types
+        """Make one that is not connected yet."""
 
 
 class Listener(Protocol):
@@ -66,7 +96,7 @@ class ChannelReader:
     """Keeps the wanted channels subscribed, and tells a listener what happens.
 
     Args:
-        client: where the connection comes from, without retries and socket time-out of its own.
+        source: where the connection comes from: a client without retries and socket time-out.
         listener: who is told.
         timeout_s: for connecting, in seconds.
         health_s: ping this often; silence for as long again counts as an outage, in seconds.
@@ -76,7 +106,7 @@ class ChannelReader:
 
     def __init__(
         self,
-        client: Redis,
+        source: Source,
         listener: Listener,
         *,
         timeout_s: float = 5.0,
@@ -84,7 +114,7 @@ class ChannelReader:
         linger_s: float = 30.0,
         backoff: Callable[[int], float] = backoff_s,
     ) -> None:
-        self._client = client
+        self._source = source
         self._listener = listener
         self._timeout_s = timeout_s
         self._health_s = health_s
@@ -96,7 +126,7 @@ class ChannelReader:
         self._unconfirmed: set[str] = set()
         self._wanted_changed = asyncio.Event()
         self._all_confirmed = asyncio.Event()
-        self._silent = False
+        self._silent = self._closed = False
         self._failures = 0
 
     def want(self, channels: Iterable[str]) -> None:
@@ -121,7 +151,7 @@ class ChannelReader:
         self._wanted_changed.set()
 
     async def run(self) -> None:
-        """Hold a connection until cancelled, whatever becomes of it."""
+        """Hold a connection until closed and cancelled, whatever becomes of it."""
         while True:
             try:
                 await self._session()
@@ -132,27 +162,30 @@ class ChannelReader:
                 logger.exception("the reader failed; it starts anew")
             self._joined.clear()
             self._listener.lost()
+            if self._closed:  # a group in which something failed swallows a cancellation
+                return
             await asyncio.sleep(self._backoff(self._failures))
             self._failures += 1
 
     def close(self) -> None:
-        """Stop the timers, after `run` has ended."""
+        """Stop the timers, and let the next failure end `run`; cancel that next."""
+        self._closed = True
         for timer in self._lingering.values():
             timer.cancel()
         self._lingering.clear()
 
     async def _session(self) -> None:
-        pubsub = self._client.pubsub()
+        pubsub = self._source.pubsub()
         self._wanted_changed.set()
         try:
             async with asyncio.timeout(self._timeout_s):
-                await pubsub.connect()  # type: ignore[no-untyped-call]
+                await pubsub.connect()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._read(pubsub))
                 tasks.create_task(self._follow_wanted(pubsub))
                 tasks.create_task(self._watch_health(pubsub))
         finally:
-            await pubsub.aclose()  # type: ignore[no-untyped-call]
+            await pubsub.aclose()
 
     async def _follow_wanted(self, pubsub: PubSub) -> None:
         ready = False

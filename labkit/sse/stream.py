@@ -6,32 +6,37 @@ reading, or the server goes; keep-alives are comments, no events; a `Last-Event-
 nothing here is answered with a gap, never with an error, since a browser does not come back
 after an error (WHATWG HTML §9.2.2).
 
-Chapter 3. `sse-starlette` carries the response: disconnects, send timeouts, shutdown.
+Chapter 3. sse-starlette gives the headers, and word of a shutdown (`leaving`). Events go straight
+to `send` while it takes them: middleware between here and the server must not wrap `send` in
+timeouts or cancel scopes, or has to be passed (`SEND`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-import anyio
 from fastapi import HTTPException
-from sse_starlette.sse import EventSourceResponse, SendTimeoutError
+from sse_starlette.sse import EventSourceResponse
 
 from labkit.architecture.backlog import Backlog, Overflow
+from labkit.architecture.inline import SEND, begin
 from labkit.sse.broker import BrokerUnavailableError, check_topics
 from labkit.sse.format import Event, comment, encode, encode_silent
+from labkit.sse.leaving import Leaving
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
 
     from starlette.requests import Request
-    from starlette.types import Message, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
 
     from labkit.sse.broker import Broker
-    from labkit.sse.subscription import Subscription
+    from labkit.sse.subscription import Batch, Subscription
 
 
 @dataclass(slots=True)
@@ -138,20 +143,15 @@ class _EventStream(EventSourceResponse):
         options: StreamOptions,
         stats: StreamStats,
     ) -> None:
-        super().__init__(
-            self._body(),
-            ping=0,  # the body keeps alive by itself: only when there was nothing to send
-            send_timeout=options.send_timeout_s,
-            shutdown_event=cast("anyio.Event", _Goodbye(self)),
-            shutdown_grace_period=options.grace_s,
-            client_close_handler_callable=self._disconnected,
-        )
+        super().__init__(self._body(), ping=0)  # the body keeps alive by itself
         self._broker = broker
         self._topics = topics
         self._last_event_id = last_event_id
         self._options = options
         self._stats = stats
         self._subscription: Subscription
+        self._send: Send
+        self._unsent: Awaitable[None] | Exception | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Subscribe, then stream until the end, whatever ends it."""
@@ -163,21 +163,42 @@ class _EventStream(EventSourceResponse):
             retry_after = {"Retry-After": str(max(1, self._options.retry_ms // 1000))}
             detail = "events are not available now: try again later"
             raise HTTPException(503, detail, retry_after) from error
+        self._send = scope.get(SEND, send)
         self._stats.open += 1
         try:
-            await super().__call__(scope, receive, send)
-        except SendTimeoutError:
-            self._stats.timed_out += 1
+            if scope["method"] == "HEAD":
+                await super().__call__(scope, receive, send)
+            else:
+                await self._stream(receive, send)
         finally:
             self._stats.open -= 1
             self._stats.dropped += self._subscription.dropped
             self._subscription.close()
 
+    async def _stream(self, receive: Receive, send: Send) -> None:
+        start = {"status": self.status_code, "headers": self.raw_headers}
+        body = cast("AsyncGenerator[bytes, None]", self.body_iterator)
+        try:
+            async with Leaving(receive, self._shutdown, self._options.grace_s), aclosing(body):
+                await send({"type": "http.response.start", **start})
+                async for wire in body:
+                    async with asyncio.timeout(self._options.send_timeout_s):
+                        await send({"type": "http.response.body", "body": wire, "more_body": True})
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except TimeoutError:  # of a send, here or in `_finish`
+            self._stats.timed_out += 1
+        else:
+            if self.background is not None:
+                await self.background()
+
     async def _body(self) -> AsyncIterator[bytes]:
         subscription, options = self._subscription, self._options
         yield encode_silent(retry_ms=options.retry_ms)
         while subscription.ended is None:
-            if await subscription.wait(options.keepalive_s):
+            woken = await subscription.wait(options.keepalive_s, self._write)
+            if self._unsent is not None:
+                await self._finish(self._unsent)
+            elif woken:
                 batch = subscription.take()
                 yield batch.wire
                 self._stats.delivered += batch.events
@@ -186,6 +207,29 @@ class _EventStream(EventSourceResponse):
         batch = subscription.take()
         yield batch.wire + self._goodbye(subscription.ended)
         self._stats.delivered += batch.events
+
+    def _write(self, batch: Batch) -> bool:
+        """Send a turn's events while the body sleeps; False when it has to wake up.
+
+        A server's `send` does not wait while its transport takes the bytes, so a client that
+        reads costs no wake-up. What does wait is the body's to finish.
+        """
+        try:
+            self._unsent = begin(self._send_batch(batch))
+        except Exception as error:  # noqa: BLE001 (the body raises it)
+            self._unsent = error
+        return self._unsent is None
+
+    async def _send_batch(self, batch: Batch) -> None:
+        await self._send({"type": "http.response.body", "body": batch.wire, "more_body": True})
+        self._stats.delivered += batch.events
+
+    async def _finish(self, unsent: Awaitable[None] | Exception) -> None:
+        self._unsent = None
+        if isinstance(unsent, Exception):
+            raise unsent
+        async with asyncio.timeout(self._options.send_timeout_s):
+            await unsent
 
     def _keepalive(self) -> bytes:
         """Keep the connection and the client's position alive.
@@ -202,21 +246,5 @@ class _EventStream(EventSourceResponse):
         retry_ms = round(self._options.retry_ms * random.uniform(1, 2))  # noqa: S311 (spreads clients, hides nothing)
         return encode(Event(json.dumps({"reason": reason}), "goodbye", retry_ms=retry_ms))
 
-    async def _disconnected(self, _message: Message) -> None:
-        """Let the body end by itself: a server that stops may only pretend a disconnect.
-
-        When the client has really gone, the goodbye goes nowhere and takes no time. When the
-        body has ended, the library cancels this wait.
-        """
+    def _shutdown(self) -> None:
         self._subscription.end("shutdown")
-        await anyio.sleep(self._options.grace_s)
-
-
-class _Goodbye:
-    """What the library sets when the server stops: it asks for no more than `set`."""
-
-    def __init__(self, stream: _EventStream) -> None:
-        self._stream = stream
-
-    def set(self) -> None:
-        self._stream._subscription.end("shutdown")  # noqa: SLF001 (one class in two parts)

@@ -9,10 +9,12 @@ Chapter 3.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from labkit.architecture.backlog import Backlog, Overflow
+from labkit.architecture.inline import Turn
 from labkit.sse.format import Event, encode, encode_silent
 from labkit.sse.history import GapReason, Position, Recovered, Reset
 
@@ -41,6 +43,36 @@ class Batch(NamedTuple):
     events: int
 
 
+class _Wake:
+    """An `asyncio.Event` for one waiter: without the queue of many, it is 800 bytes smaller."""
+
+    __slots__ = ("_set", "_waiter")
+
+    def __init__(self) -> None:
+        self._set = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def set(self) -> None:
+        self._set = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def clear(self) -> None:
+        self._set = False
+
+    def is_set(self) -> bool:
+        return self._set
+
+    async def wait(self) -> bool:
+        if not self._set:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return True
+
+
 class Subscription:
     """What a broker hands out. It is its own identity: nobody can name another's.
 
@@ -66,7 +98,12 @@ class Subscription:
         self.ended: str | None = None
         self._backlog = backlog
         self._detach: Callable[[Subscription], None] | None = detach
-        self._wake = asyncio.Event()
+        self._wake = _Wake()
+        self._loop = asyncio.get_running_loop()
+        self._turn = Turn.of(self._loop)
+        self._write: Callable[[Batch], bool] | None = None
+        self._written_at = 0.0
+        self._scheduled = False
         self._told = 0
         self._opening = Batch(b"", 0)
 
@@ -96,21 +133,64 @@ class Subscription:
         self._append(gap(reason, position=position), None)
 
     def _append(self, wire: bytes, key: str | None) -> None:
+        self._turn.share_out()
         if self.ended is not None:
             return
         fits = self._backlog.put(wire, len(wire), key)
         if not fits and self._backlog.overflow is Overflow.DISCONNECT:
             self.end(GapReason.SLOW.value)
-        self._wake.set()
+        if self._write is None:
+            self._wake.set()
+        elif not self._scheduled:
+            self._scheduled = True
+            self._turn.add(self)
 
-    async def wait(self, timeout_s: float) -> bool:
-        """Wait until there is something to take, or the end; False after `timeout_s`."""
+    def put_all(self, entries: list[Entry], size: int) -> None:
+        """Add the live events of a turn that ends now, `size` bytes together, and write them."""
+        waiting = self._backlog
+        untold = self.dropped - self._told  # of these `take` tells first
+        behind = waiting or untold or self.ended is not None
+        fits = size <= waiting.max_bytes and len(entries) <= waiting.max_items
+        if self._write is not None and fits and not behind:
+            self._offer(Batch(b"".join([each.wire for each in entries]), len(entries)))
+        else:
+            for each in entries:
+                self.put(each)
+
+    def flush(self) -> None:
+        """Write what the turn has brought, without waking the reader, or wake it."""
+        self._scheduled = False
+        if self._backlog and self._write is not None and self.ended is None:
+            self._offer(self.take())
+        elif self._backlog:
+            self._wake.set()
+
+    def _offer(self, batch: Batch) -> None:
+        """Have the reader write it as it sleeps; when it cannot, it wakes up and sees to it."""
+        if self._write is not None and self._write(batch):
+            self._written_at = self._loop.time()
+        else:
+            self._write = None
+            self._wake.set()
+
+    async def wait(self, timeout_s: float, write: Callable[[Batch], bool] | None = None) -> bool:
+        """Wait until there is something to take, or the end; False after `timeout_s` of silence.
+
+        Args:
+            timeout_s: seconds without anything to take.
+            write: called at the end of each turn with what it has brought. The reader sleeps on
+                until it returns False; what it was given then is the reader's to finish.
+        """
+        self._write, self._written_at = write, self._loop.time()
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._wake.wait()
-        except TimeoutError:
-            return False
-        return True
+            while (due := self._written_at + timeout_s) > self._loop.time():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(due):
+                        return await self._wake.wait()
+        finally:
+            self._write = None
+        self._turn.share_out()  # an event of the last moment is no silence
+        return self._wake.is_set() or bool(self._backlog)
 
     def take(self) -> Batch:
         """Take all that waits, joined, with a gap where events were lost."""
@@ -127,6 +207,7 @@ class Subscription:
 
     def end(self, reason: str) -> None:
         """Take no further events, and wake the reader so that it can say goodbye."""
+        self._turn.share_out()
         if self.ended is None:
             self.ended = reason
         self._wake.set()

@@ -16,9 +16,6 @@ import json
 import logging
 from typing import TYPE_CHECKING, Self
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from labkit.sse.broker import (
@@ -29,7 +26,7 @@ from labkit.sse.broker import (
     check_topics,
 )
 from labkit.sse.history import GapReason, Recovered, Reset
-from labkit.sse.reader import ChannelReader, backoff_s
+from labkit.sse.reader import ChannelReader, backoff_s, patient_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -96,17 +93,7 @@ class ValkeyBroker:
     ) -> None:
         self.connected = False
         self.poison = 0
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=max_connections,
-            timeout=timeout_s,
-            socket_timeout=None,  # the client's way to keep it, wait_for, can swallow a
-            # cancellation before Python 3.12 (python/cpython#86296); the deadlines are ours
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),  # a repeated PUBLISH could arrive twice
-            protocol=2,
-        )
-        self._client = Redis.from_pool(pool)
+        self._client = patient_client(url, timeout_s=timeout_s, max_connections=max_connections)
         self._reader = ChannelReader(
             self._client,
             self,
@@ -145,10 +132,10 @@ class ValkeyBroker:
         for subscription in self.subscriptions:
             subscription.end("broker closed")
         supervisor, self._supervisor = self._supervisor, None
+        self._reader.close()
         if supervisor is not None:
             supervisor.cancel()
             await asyncio.wait({supervisor})
-        self._reader.close()
         self.connected = False
         await self._client.aclose()
 

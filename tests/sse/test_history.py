@@ -172,3 +172,14 @@ def test_never_a_partial_recovery(max_events, steps, seen):
     recovery = history.since(f"{history.position.epoch}:{seen}")
     if isinstance(recovery, Recovered):
         assert published[:seen] + texts(recovery) == published
+
+
+def test_a_history_can_go_on_where_somebody_else_counts():
+    """A broker that numbers for many processes says where it stands."""
+    history = History()
+    history.append("t", "x")
+    history.restart(Position("e7", 41))
+    entry = history.append("t", "y")
+    assert history.position == Position("e7", 42)
+    assert history.since("e7:41").entries == (entry,)
+    assert history.since("e7:40").reason is GapReason.TOO_OLD

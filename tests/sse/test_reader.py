@@ -7,6 +7,7 @@ import logging
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from labkit.sse.reader import ChannelReader, backoff_s
 
@@ -53,9 +54,9 @@ async def reader(client, listener):
     reader = ChannelReader(client, listener, linger_s=0.0, backoff=lambda _attempt: 0.01)
     running = asyncio.create_task(reader.run())
     yield reader
+    reader.close()
     running.cancel()
     await asyncio.wait({running})
-    reader.close()
 
 
 async def test_a_wanted_channel_is_joined_before_its_messages(reader, listener, client, eventually):
@@ -164,3 +165,41 @@ def test_the_jitter_survives_the_cap():
     low = backoff_s(50, cap_s=10.0, uniform=lambda low, _high: low)
     high = backoff_s(50, cap_s=10.0, uniform=lambda _low, high: high)
     assert (low, high) == (0, 10.0)
+
+
+class FailingPubSub:
+    """A connection that breaks when it is told to, in the same turn as whatever else happens."""
+
+    def __init__(self, broken):
+        self.broken = broken
+
+    def pubsub(self):
+        return self
+
+    async def connect(self):
+        """It is there."""
+
+    async def get_message(self, **_options):
+        await self.broken.wait()
+        raise RedisConnectionError("broken")
+
+    async def subscribe(self, *channels):
+        """Nobody wants any."""
+
+    unsubscribe = aclose = subscribe
+
+
+async def test_closing_ends_it_even_in_the_turn_of_an_outage(listener):
+    """A task group in which something failed swallows the cancellation (Python before 3.13)."""
+    broken = asyncio.Event()
+    reader = ChannelReader(FailingPubSub(broken), listener, backoff=lambda _attempt: 0.0)
+    running = asyncio.create_task(reader.run())
+    async with asyncio.timeout(5):
+        while "ready" not in listener.heard:
+            await asyncio.sleep(0)
+    broken.set()
+    await asyncio.sleep(0)  # the child fails now; its group learns of it in the next turn
+    reader.close()
+    running.cancel()
+    done, _ = await asyncio.wait({running}, timeout=5)
+    assert done

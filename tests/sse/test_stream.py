@@ -27,6 +27,14 @@ from labkit.sse import (
 from labkit.testing.clients import SSEClient
 from labkit.testing.server import LiveServer
 
+SCOPE = {
+    "type": "http",
+    "method": "GET",
+    "path": "/events",
+    "query_string": b"topic=t",
+    "headers": [],
+}
+
 
 class Site:
     """The six-line application of chapter 3, with all its parts in reach."""
@@ -149,6 +157,117 @@ async def test_cleanup_runs_when_the_client_stops_reading(eventually):
         assert [record for record in site.server.log if record.exc_info] == []
 
 
+class Wire:
+    """The server's side of one stream, without a server: what it sent, and when it may."""
+
+    def __init__(self, **options):
+        self.site = Site(**options)
+        self.chunks, self.task_of = [], []
+        self.writable, self.failure, self.leaving = asyncio.Event(), None, asyncio.Event()
+        self.writable.set()
+
+    async def send(self, message):
+        await self.writable.wait()
+        if self.failure:
+            failure, self.failure = self.failure, None
+            raise failure
+        self.task_of.append(asyncio.current_task())
+        self.chunks.append(message.get("body", b""))
+
+    async def receive(self):
+        await self.leaving.wait()
+        return {"type": "http.disconnect"}
+
+    @asynccontextmanager
+    async def streaming(self):
+        """Run it up to its first wait."""
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            self.task = tasks.create_task(self.site.app(SCOPE, self.receive, self.send))
+            while len(self.chunks) < 3:  # headers, retry, position
+                await asyncio.sleep(0)
+            for _ in range(3):
+                await asyncio.sleep(0)
+            yield self
+            self.leaving.set()
+
+    async def publish(self, *data):
+        for each in data:
+            await self.site.broker.publish("t", each)
+
+    @property
+    def data(self):
+        return [line for line in b"".join(self.chunks).split(b"\n") if line.startswith(b"data: ")]
+
+
+async def test_a_client_that_reads_costs_no_wake_up():
+    """Events of one turn are one chunk, sent at its end and outside any task."""
+    async with Wire().streaming() as wire:
+        await wire.publish("a", "b")
+        assert len(wire.chunks) == 3
+        await asyncio.sleep(0)
+        assert wire.chunks[3].count(b"data: ") == 2
+        assert wire.task_of[3] is None
+        assert wire.site.stats.delivered == 2
+
+
+async def test_what_was_begun_without_the_stream_is_finished_by_it(eventually):
+    """A send that has to wait goes on in the stream's task, and the order stays."""
+    async with Wire().streaming() as wire:
+        wire.writable.clear()
+        for n in range(5):
+            await wire.publish(str(n))
+            await asyncio.sleep(0)
+        assert (wire.data, wire.site.stats.delivered) == ([], 0)
+        wire.writable.set()
+        await eventually(lambda: wire.site.stats.delivered == 5)
+        assert wire.data == [b"data: %d" % n for n in range(5)]
+        await wire.publish("5")
+        await asyncio.sleep(0)
+        assert (wire.data[5:], wire.task_of[-1]) == ([b"data: 5"], None)
+
+
+async def test_a_send_that_fails_ends_the_stream():
+    """Where it was begun does not matter: the stream's own task raises it."""
+    wire = Wire()
+    with pytest.raises(ExceptionGroup) as failed:
+        async with wire.streaming():
+            wire.failure = OSError("gone")
+            await wire.publish("a")
+            await wire.task
+    assert failed.group_contains(OSError, match="gone")
+    assert (wire.site.stats.open, wire.site.stats.delivered) == (0, 0)
+    assert len(wire.site.broker.subscriptions) == 0
+
+
+async def test_a_stream_is_cancelled_with_a_send_begun():
+    """The send is cancelled with it, and nothing is left."""
+    async with Wire().streaming() as wire:
+        wire.writable.clear()
+        await wire.publish("a")
+        await asyncio.sleep(0)
+        wire.task.cancel()
+    assert wire.site.stats == StreamStats()
+    assert len(wire.site.broker.subscriptions) == 0
+
+
+async def test_streams_behind_a_middleware_with_a_task_of_its_own(eventually):
+    """Starlette's `BaseHTTPMiddleware` carries each chunk over: all arrive, in order."""
+    site = Site(keepalive_s=0.01)
+
+    @site.app.middleware("http")
+    async def passes(request, call_next):
+        return await call_next(request)
+
+    async with site.running(), await SSEClient.connect(site.url) as client:
+        await eventually(lambda: client.comments > 2)
+        for n in range(30):
+            await site.broker.publish("t", str(n))
+            if n % 3 == 0:
+                await asyncio.sleep(0)
+        assert [event.data for event in await client.take(30)] == [str(n) for n in range(30)]
+        assert site.errors() == []
+
+
 async def test_a_client_that_stops_reading_delays_nobody(eventually):
     """The one that reads gets everything while the other one is stuck."""
     patient = Site(send_timeout_s=30, max_items=4, overflow=Overflow.DROP_OLDEST)
@@ -238,15 +357,6 @@ async def test_a_stalled_client_does_not_hold_up_the_stop(eventually):
                 await site.server.stop()
         assert site.stats.open == 0
         assert len(site.broker.subscriptions) == 0
-
-
-SCOPE = {
-    "type": "http",
-    "method": "GET",
-    "path": "/events",
-    "query_string": b"topic=t",
-    "headers": [],
-}
 
 
 async def test_cleanup_runs_when_the_request_is_cancelled():
