@@ -9,7 +9,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import IO, Self
 
 STOP_TIMEOUT_S = 3.0
@@ -61,12 +61,19 @@ class Child:
     Args:
         argv: Program and arguments.
         output: Where stdout and stderr go: a file, or one of subprocess's constants.
+        env: Variables of its environment beside ours.
 
     Raises:
         OSError: The program cannot be run.
     """
 
-    def __init__(self, argv: Sequence[str], *, output: int | IO[bytes]) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        output: int | IO[bytes],
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self._watchdog = Watchdog()
         try:
             self.process = subprocess.Popen(  # noqa: S603 - labkit's own programs
@@ -74,6 +81,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                env={**os.environ, **(env or {})},
                 process_group=0,
             )
         except BaseException:

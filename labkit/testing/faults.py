@@ -135,11 +135,13 @@ class Reaction:
         code: Code of its close frame; None when it sent none.
         reason: Reason in its close frame.
         eof: Whether it ended the TCP connection.
+        messages: What it sent before.
     """
 
     code: int | None
     reason: str
     eof: bool
+    messages: tuple[str | bytes, ...] = ()
 
 
 async def raw_frames(
@@ -160,13 +162,15 @@ async def raw_frames(
         Unreachable: Nobody listens there, or the handshake failed.
     """
     raw = await RawWebSocket.connect(url, name=name)
+    messages: list[str | bytes] = []
     try:
         await raw.write(data)
         with contextlib.suppress(Silence):
             while not raw.eof:
-                await raw.read(timeout_s=timeout_s)
+                messages += await raw.read(timeout_s=timeout_s)
         frame = raw.close_frame
-        return Reaction(frame.code if frame else None, frame.reason if frame else "", raw.eof)
+        code, reason = (frame.code, frame.reason) if frame else (None, "")
+        return Reaction(code, reason, raw.eof, tuple(messages))
     finally:
         raw.reset()
 

@@ -12,12 +12,12 @@ from collections import deque
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
+from labkit.testing.address import HOST
 from labkit.testing.websocket_client import reset_on_close
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-HOST = "127.0.0.1"
 READ_TIMEOUT_S = 10.0
 
 

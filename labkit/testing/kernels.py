@@ -54,7 +54,8 @@ class RealKernel:
         self._cells: dict[str, Cell] = {}
 
     def __enter__(self) -> Self:
-        self._manager.start_kernel(env=os.environ | {"LABKIT_CI": "1"})
+        quiet = ["--log-level=ERROR"]  # or each start warns about TCP on this machine
+        self._manager.start_kernel(extra_arguments=quiet, env=os.environ | {"LABKIT_CI": "1"})
         self._connect()
         return self
 

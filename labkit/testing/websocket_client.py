@@ -134,6 +134,32 @@ class WebSocketClient:
         """Return the next `count` messages, decoded from JSON. Raises what `receive` raises."""
         return [await self.receive_json() for _ in range(count)]
 
+    async def receive_until(self, type_: str, *, timeout_s: float | None = None) -> list[Any]:
+        """Return the messages up to the first one whose `type` is `type_`, that one last.
+
+        `*before, pong = await ada.receive_until("pong")` also proves what did *not* come: the
+        connection keeps its order, so whatever was sent before the pong is in `before`.
+
+        Args:
+            type_: The `type` field of a JSON message.
+            timeout_s: Deadline of the whole wait, instead of the client's own.
+
+        Raises:
+            Disconnected: The connection closed first.
+            Silence: It did not come in time; the message names what came instead.
+        """
+        deadline_s = self.timeout_s if timeout_s is None else timeout_s
+        heard: list[Any] = []
+        try:
+            async with asyncio.timeout(deadline_s):
+                while not heard or _type_of(heard[-1]) != type_:
+                    heard.append(await self.receive_json(timeout_s=deadline_s + 1))
+        except TimeoutError as error:
+            got = ", ".join(map(_type_of, heard)) or "nothing"
+            said = f"{self.name} waited {deadline_s:g} s for {type_!r}, and heard {got}"
+            raise Silence(said) from error
+        return heard
+
     async def closed(self) -> Closed:
         """Wait until the connection is closed, dropping further messages.
 
@@ -175,6 +201,10 @@ class WebSocketClient:
     def _obituary(self) -> str:
         closed = self._closed()
         return f"{self.name} was closed: {closed.code}{' ' if closed.reason else ''}{closed.reason}"
+
+
+def _type_of(message: object) -> str:
+    return str(message.get("type", "?")) if isinstance(message, dict) else "?"
 
 
 def reset_on_close(sock: socket.socket) -> None:

@@ -45,6 +45,19 @@ def make_app() -> FastAPI:
         await websocket.send_text("bye")
         await websocket.close(4001, "enough")
 
+    @app.websocket("/chatter")
+    async def chatter(websocket: WebSocket) -> None:
+        await websocket.accept()
+        while True:
+            await websocket.send_json({"type": "presence"})
+            await asyncio.sleep(0.01)
+
+    @app.websocket("/leave-politely")
+    async def leave_politely(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_json({"type": "bye"})
+        await websocket.close(4001, "enough")
+
     @app.get("/events")
     async def events() -> EventSourceResponse:
         async def numbers() -> AsyncIterator[dict[str, object]]:

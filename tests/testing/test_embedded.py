@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from labkit.testing.embedded import EmbeddedServer, ExitRequested
 from labkit.testing.server import LiveServer
 from labkit.testing.streams import Streams
+from labkit.testing.waiting import until
 
 
 async def test_sys_exit_becomes_an_exception():
@@ -44,3 +45,23 @@ async def test_a_connection_made_at_the_last_moment_is_not_forgotten(app, turns)
             assert client.recv(1) == b""
     ours = [c for c in psutil.Process().net_connections() if c.laddr.port == server.port]
     assert ours == []
+
+
+async def test_a_server_that_nobody_uses_stops_at_once(app, monkeypatch):
+    """The shutdown of uvicorn, with its pause of a tenth of a second, is for who has guests."""
+    asked = []
+    theirs = uvicorn.Server.shutdown
+
+    async def noted(self, sockets=None):
+        asked.append(len(self.server_state.connections))
+        await theirs(self, sockets)
+
+    monkeypatch.setattr(uvicorn.Server, "shutdown", noted)
+    async with LiveServer(app):
+        pass
+    assert asked == []
+    async with LiveServer(app) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5):
+            await until(lambda: server.connections == 1)
+            await server.stop()
+    assert asked == [1]

@@ -61,7 +61,7 @@ async def test_a_stalled_stream_reads_its_events_when_it_thaws(server):
             Frame(Opcode.CLOSE, Close(4000, "bye").serialize()).serialize(mask=True),
             Reaction(4000, "bye", eof=True),
         ),
-        (Frame(Opcode.TEXT, b"hi").serialize(mask=True), Reaction(None, "", eof=False)),
+        (Frame(Opcode.TEXT, b"hi").serialize(mask=True), Reaction(None, "", False, ("hi",))),
     ],
     ids=["not UTF-8", "not masked", "goodbye", "nothing wrong"],
 )

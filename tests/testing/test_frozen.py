@@ -12,13 +12,14 @@ from labkit.testing.server import LiveServer
 async def test_a_frozen_client_does_not_answer_pings(app):
     """The server's ping goes unanswered, and the client learns of its end when it thaws."""
     async with (
-        LiveServer(app, ws_ping_interval=0.1, ws_ping_timeout=0.2) as server,
+        LiveServer(app, ws_ping_interval=0.1, ws_ping_timeout=0.5) as server,
         await FrozenClient.connect(server.ws_url + "/echo") as client,
     ):
         client.timeout_s = 0.5
         with pytest.raises(Silence):  # awake, it answers and stays
             await client.closed()
         client.freeze()
+        client.timeout_s = 1.5
         with pytest.raises(Silence):  # frozen, it knows nothing
             await client.closed()
         client.thaw()

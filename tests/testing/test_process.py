@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415, T201 - a program for another process imports what it needs, and prints
 
+import os
 import signal
 
 import pytest
@@ -115,3 +116,38 @@ async def test_arguments_for_python_are_taken_as_they_are():
     """Any command of a module can be run; `{port}` is filled in."""
     async with ServerProcess(["-m", "http.server", "--bind", "127.0.0.1", "{port}"]) as process:
         assert process.running
+
+
+async def test_started_again_it_keeps_its_port():
+    """As a service does that is restarted; one that still runs is killed first."""
+    async with ServerProcess(echo) as process:
+        port, pid = process.port, process.pid
+        await process.start()
+        assert (process.port, process.pid == pid) == (port, False)
+        async with await WebSocketClient.connect(f"{process.ws_url}/ws") as client:
+            await client.send("hello")
+            assert await client.receive() == "hello"
+
+
+def with_a_folder(port):
+    """Write into the folder that the environment names, and say what is set."""
+    import os
+    import socket
+    import threading
+    from pathlib import Path
+
+    Path(os.environ["LAB_FOLDER"], "mark").touch()
+    print(os.environ["LAB_WORD"], bool(os.environ["PATH"]))
+    with socket.create_server(("127.0.0.1", port)):
+        threading.Event().wait()
+
+
+async def test_it_has_its_own_variables_and_a_folder_that_goes_with_it():
+    """Beside ours, and only there."""
+    env = {"LAB_FOLDER": "{folder}", "LAB_WORD": "ada"}
+    async with ServerProcess(with_a_folder, env=env) as process:
+        assert process.lines == ["ada True"]
+        mark = process.folder / "mark"
+        assert mark.exists()
+    assert not mark.exists()
+    assert "LAB_WORD" not in os.environ

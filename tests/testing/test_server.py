@@ -12,7 +12,7 @@ from contextvars import ContextVar
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, WebSocket
 
 from labkit.testing.clients import Closed, SSEClient, Unreachable, WebSocketClient
 from labkit.testing.faults import StalledReader, StalledStream
@@ -263,3 +263,20 @@ async def test_the_log_is_bounded_and_its_loggers_come_back(app):
             logger.info("noise")
         assert len(second.log) == 1000
     assert (logger.handlers, logger.propagate, logger.level) == before
+
+
+async def test_the_second_of_two_small_messages_does_not_wait(app):
+    """Accepted connections have TCP_NODELAY, or each would wait 40 ms for an acknowledgement."""
+    options = []
+
+    @app.websocket("/options")
+    async def look(websocket: WebSocket):
+        (connection,) = server._server.server_state.connections
+        sock = connection.transport.get_extra_info("socket")
+        options.append(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        await websocket.accept()
+
+    async with LiveServer(app) as server:
+        client = await WebSocketClient.connect(server.ws_url + "/options")
+        await client.closed()
+    assert options != [0]

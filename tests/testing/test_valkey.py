@@ -89,12 +89,12 @@ def test_a_port_that_is_taken_later_is_one_clear_error(server):
 
 def test_the_first_port_may_be_lost_to_somebody_else(monkeypatch):
     """A port that was taken in the meantime is given up for another."""
-    real = valkey._free_port
+    real = valkey.free_port
     with socket.socket() as thief:
         thief.bind(("127.0.0.1", 0))
         thief.listen()
         offers = iter([thief.getsockname()[1], real()])
-        monkeypatch.setattr(valkey, "_free_port", lambda: next(offers))
+        monkeypatch.setattr(valkey, "free_port", lambda: next(offers))
         with ValkeyServer() as server:
             assert server.port != thief.getsockname()[1]
 

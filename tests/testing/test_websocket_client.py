@@ -32,7 +32,8 @@ async def test_silence_names_the_client_and_the_deadline(server):
 async def test_silence_at_the_end(server):
     """Waiting for the end of a connection that stays open has a deadline."""
     url = server.ws_url + "/echo"
-    async with await WebSocketClient.connect(url, name="ada", timeout_s=0.05) as client:
+    async with await WebSocketClient.connect(url, name="ada") as client:
+        client.timeout_s = 0.05
         with pytest.raises(Silence, match="ada was not closed for"):
             await client.closed()
 
@@ -69,3 +70,33 @@ async def test_a_reset_is_an_end_without_a_frame(server):
     reset(client)
     assert await client.closed() == Closed(1006)
     assert repr(client) == "WebSocketClient(client, closed)"
+
+
+async def test_receive_until_passes_over_other_messages(server):
+    """What came before comes back as well, in order: it proves what did not come."""
+    async with await WebSocketClient.connect(server.ws_url + "/echo") as client:
+        for message in ({"type": "hello"}, [1], {"type": "pong", "n": 1}, {"type": "later"}):
+            await client.send(message)
+        *before, pong = await client.receive_until("pong")
+        assert (before, pong["n"]) == ([{"type": "hello"}, [1]], 1)
+        assert await client.receive_json() == {"type": "later"}
+
+
+async def test_receive_until_has_one_deadline_for_the_whole_wait(server):
+    """Chatter does not prolong it, and the message names what was heard."""
+    async with await WebSocketClient.connect(server.ws_url + "/echo", name="ada") as client:
+        await client.send({"type": "hello"})
+        heard = r"^ada waited 0\.2 s for 'pong', and heard hello$"
+        with pytest.raises(Silence, match=heard):
+            await client.receive_until("pong", timeout_s=0.2)
+    chatter = await WebSocketClient.connect(server.ws_url + "/chatter")
+    with pytest.raises(Silence, match="and heard presence, presence"):
+        await chatter.receive_until("pong", timeout_s=0.2)
+    chatter.abort()
+
+
+async def test_receive_until_tells_when_the_connection_ends(server):
+    """A close is no silence."""
+    client = await WebSocketClient.connect(server.ws_url + "/leave-politely")
+    with pytest.raises(Disconnected, match="4001 enough"):
+        await client.receive_until("pong")
