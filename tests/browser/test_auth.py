@@ -8,8 +8,9 @@ from fastapi.responses import HTMLResponse
 
 from labkit.auth import COOKIE, bearer
 from labkit.testing.server import LiveServer
+from labkit.testing.waiting import until
 from labkit.workbench.chromium import in_chromium
-from tests.auth.conftest import Service, until
+from tests.auth.conftest import Service
 
 WEBSOCKET = """
 async ([path, protocols]) => await new Promise(done => {
