@@ -19,6 +19,7 @@ from typing import Any
 __all__ = [
     "Lab",
     "answer",
+    "answers",
     "browser",
     "check",
     "dial",
@@ -28,6 +29,7 @@ __all__ = [
     "hint",
     "knock",
     "mount_page",
+    "overview",
     "progress",
     "recap",
     "received",
@@ -45,11 +47,11 @@ _HOMES = {
     "exercises": ("answer", "check", "hint", "progress", "solution"),
     "kernel": ("sh",),
     "lab": ("Lab",),
-    "ledger": ("fact", "recap", "verdict"),
+    "ledger": ("answers", "fact", "overview", "recap", "verdict"),
     "page": ("browser", "mount_page"),
     "rawwire": ("sequence_of",),
     "probes": ("dial", "knock"),
-    "scenes": ("flood", "received", "until"),
+    "scenes": ("flood", "received"),
     "sources": ("show",),
 }
 
@@ -58,4 +60,6 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module offers
     for home, names in _HOMES.items():
         if name in names:
             return getattr(import_module(f"{__name__}.{home}"), name)
+    if name == "until":  # of the room that every test may use
+        return import_module("labkit.testing.waiting").until
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import httpx
 import uvicorn
 
+from labkit.testing.address import HOST
 from labkit.testing.outcomes import Silence
 from labkit.testing.process import ServerProcess
-from labkit.testing.server import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,6 +6,7 @@ Chromium is driven by Playwright, headless, with a profile of its own that ends 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -21,6 +22,8 @@ async def in_chromium(
     script: str,
     argument: object = None,
     *,
+    after: Sequence[str] = (),
+    any_certificate: bool = False,
     timeout_s: float = 20.0,
 ) -> Any:  # noqa: ANN401 - JSON
     """Open a page in Chromium, run a script in it, and return the script's result.
@@ -29,6 +32,8 @@ async def in_chromium(
         url: the page; its origin is the script's.
         script: a JavaScript expression; a function is called, a promise is awaited.
         argument: of the function; anything that JSON can hold.
+        after: pages that are opened before, in the same browser: to log in somewhere.
+        any_certificate: believe whatever certificate a server shows; for a proxy of your own.
         timeout_s: for opening the page.
 
     Raises:
@@ -44,8 +49,9 @@ async def in_chromium(
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=FLAGS)
         try:
-            page = await browser.new_page()
-            await page.goto(url, timeout=timeout_s * 1000)
+            page = await browser.new_page(ignore_https_errors=any_certificate)
+            for each in (*after, url):
+                await page.goto(each, timeout=timeout_s * 1000)
             return await page.evaluate(script, argument)
         finally:
             await browser.close()

@@ -115,6 +115,39 @@ def exercises() -> None:
 
 
 @app.command()
+def bench(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Benchmarks, or `all`; lists them without.")
+    ] = None,
+) -> None:
+    """Measure labkit beside the guide, its peers and the bare socket."""
+    from labkit.workbench.bench import bench
+
+    folder = clone_root() / "tests" / "benchmarks"
+    raise typer.Exit(bench(folder, names or [], typer.echo))
+
+
+@app.command("serve")
+def run_service(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes.")] = None,
+) -> None:
+    """Run the reference application, with a broker of its own."""
+    from labkit.production.serve import serve
+    from labkit.production.settings import BadSettings, load
+
+    given = {"host": host, "port": port, "workers": workers}
+    try:
+        settings = load(**{name: value for name, value in given.items() if value is not None})
+        raise typer.Exit(serve(settings, typer.echo))
+    except BadSettings as error:
+        for line in error.lines:
+            typer.echo(f"labkit: {line}", err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command()
 def readme() -> None:
     """Draw the README's tables and its picture anew."""
     from labkit.workbench import readme as page

@@ -17,6 +17,8 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import start_new_kernel
 from packaging.requirements import Requirement
 
+from labkit.testing.nginx import find_nginx
+from labkit.testing.proxies import NoProxy
 from labkit.testing.valkey import ValkeyError, ValkeyServer
 
 if TYPE_CHECKING:
@@ -178,6 +180,16 @@ def chromium() -> Finding:
     return Finding(Mark.NOTE, "no Chromium: the cells that drive a browser are skipped", cure)
 
 
+def nginx() -> Finding:
+    """Find the proxy of the one cell that compares its directives; Caddy comes with labkit."""
+    try:
+        find_nginx()
+    except NoProxy:
+        cure = "sudo apt install nginx; no lesson depends on it"
+        return Finding(Mark.NOTE, "no nginx: the cells that put one in front are skipped", cure)
+    return Finding(Mark.GOOD, "nginx is there for the cells that put one in front")
+
+
 def last_line(error: Exception) -> str:
     """Return the last line of an error's text, or its type."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
@@ -194,6 +206,7 @@ CHECKS = (
     kernel_spec,
     kernel,
     chromium,
+    nginx,
 )
 
 

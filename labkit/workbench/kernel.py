@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 
 from labkit.testing.children import Watchdog
 
 CHUNK_BYTES = 64 * 1024
+
+# The command begins when its watchdog knows it: should the kernel die between the spawn and that
+# moment, the shell reads the end of its input, and ends.
+AT_OUR_WORD = "read word || exit; exec </dev/null; "
 
 
 def make_interruptible() -> None:
@@ -29,21 +32,6 @@ def _do_nothing() -> None:
     """Handle SIGURG."""
 
 
-def reset_sse_starlette() -> None:
-    """Take back what sse-starlette keeps for the whole process, if it is in use.
-
-    Its shutdown flag stays set once set, and then ends every later stream. Its watcher task looks
-    for a server that owns SIGTERM, and never ends; the next stream starts a new one.
-    """
-    module = sys.modules.get("sse_starlette.sse")
-    if module is None:
-        return
-    module.AppStatus.should_exit = False
-    for task in asyncio.all_tasks():
-        if getattr(task.get_coro(), "__qualname__", "") == "_shutdown_watcher":
-            task.cancel()
-
-
 async def sh(command: str, *, timeout_s: float = 10.0) -> None:
     """Run a shell command and print its output, while the event loop goes on.
 
@@ -55,13 +43,14 @@ async def sh(command: str, *, timeout_s: float = 10.0) -> None:
     """
     with Watchdog() as watchdog:
         process = await asyncio.create_subprocess_shell(
-            command,
-            stdin=asyncio.subprocess.DEVNULL,
+            AT_OUR_WORD + command,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             process_group=0,
         )
         watchdog.guard(process.pid)
+        _say_the_word(process)
         output, verdict = bytearray(), ""
         try:
             async with asyncio.timeout(timeout_s):
@@ -75,6 +64,12 @@ async def sh(command: str, *, timeout_s: float = 10.0) -> None:
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
     print(output.decode(errors="replace") + verdict, end="")
+
+
+def _say_the_word(process: asyncio.subprocess.Process) -> None:
+    assert process.stdin is not None
+    process.stdin.write(b"\n")
+    process.stdin.close()
 
 
 async def _read_all(process: asyncio.subprocess.Process, output: bytearray) -> None:

@@ -11,11 +11,11 @@ from weakref import WeakKeyDictionary
 
 from labkit.testing.clients import SSEClient, WebSocketClient
 from labkit.testing.faults import StalledReader, StalledStream
+from labkit.testing.leftovers import Census, Leftovers, reset_sse_starlette
 from labkit.testing.server import LiveServer
 from labkit.testing.valkey import ValkeyServer
 from labkit.workbench.display import is_static
-from labkit.workbench.kernel import make_interruptible, reset_sse_starlette
-from labkit.workbench.leftovers import Census, Leftovers
+from labkit.workbench.kernel import make_interruptible
 from labkit.workbench.logbook import LogBook
 from labkit.workbench.wire import Wire
 

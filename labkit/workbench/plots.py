@@ -145,6 +145,40 @@ def timeline(
     return Plot(png_of(figure, title), f"{title}: {verdict}")
 
 
+def curves(
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    verdict: str,
+    title: str,
+    x: str,
+    y: str,
+    log: bool = False,
+) -> Plot:
+    """Draw one line for each name.
+
+    Args:
+        series: Points (x, y), in rising x, by name.
+        verdict: What the picture shows, in words that are the same on every machine.
+        title: What stands above.
+        x: What lies along the bottom, with its unit.
+        y: What rises, with its unit.
+        log: Whether both axes are logarithmic.
+    """
+    figure, (axis,) = new_figure(height=3.0)
+    for (name, points), (colour, line, marker) in zip(
+        series.items(), itertools.cycle(STYLES), strict=False
+    ):
+        style = {"color": colour, "linestyle": line, "marker": marker, "markevery": [-1]}
+        axis.plot([at for at, _ in points], [value for _, value in points], label=name, **style)
+    if log:
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+    axis.set_xlabel(x)
+    axis.set_ylabel(y)
+    axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return Plot(png_of(figure, title), f"{title}: {verdict}")
+
+
 class LiveBars(Live):
     """Bars of what each client has received, redrawn while the cell runs.
 

@@ -20,23 +20,9 @@ from labkit.testing.clients import (
     SSEClient,
     WebSocketClient,
 )
+from labkit.testing.waiting import PATIENCE_S
 
-PATIENCE_S = 5.0
 MOMENT_S = 0.3
-
-
-async def until(condition: Callable[[], object], *, timeout_s: float = PATIENCE_S) -> None:
-    """Wait until `condition()` is true.
-
-    Raises:
-        TimeoutError: it did not become true in time.
-    """
-    try:
-        async with asyncio.timeout(timeout_s):
-            while not condition():  # noqa: ASYNC110 - a condition has no event to wait for
-                await asyncio.sleep(0.002)
-    except TimeoutError:
-        raise TimeoutError(f"what the cell waits for did not happen in {timeout_s:g} s") from None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
+from labkit.websocket.session import WRITER
 from labkit.workbench.frames import End, Entry
 
 if TYPE_CHECKING:
@@ -49,8 +50,10 @@ class Tap(ABC):
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         """Run the application for this conversation."""
         self._opened(scope)
+        offered = scope.get("extensions", {})
+        seen = {name: each for name, each in offered.items() if name != WRITER}  # it passes by us
         try:
-            await app(scope, self.receive, self.send)
+            await app({**scope, "extensions": seen}, self.receive, self.send)
         except BaseException as error:
             self._left(type(error).__name__)
             raise

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 STEP_TIMEOUT_S = 1200
 PYTHON = sys.executable
 # Loading nbval costs seconds in every worker (jsonschema compiles a grammar), and here it has no
-# notebook to compare.
-PYTEST = ("pytest", "-p", "no:nbval", "-n", "2", "--dist", "loadfile", "tests")
+# notebook to compare. Three workers, since half of a test's time is waiting, on two cores too.
+PYTEST = ("pytest", "-p", "no:nbval", "-n", "3", "--dist", "loadfile", "tests")
 
 
 @dataclass(frozen=True)

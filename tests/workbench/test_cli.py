@@ -13,7 +13,8 @@ import labkit
 from labkit.workbench import cli, workcopy
 from labkit.workbench.launch import QUIET
 
-COMMANDS = ["lab", "test", "doctor", "reset", "solve", "outline", "ledger", "exercises", "readme"]
+COMMANDS = ["lab", "test", "doctor", "reset", "solve", "outline", "ledger", "exercises"]
+COMMANDS += ["bench", "serve", "readme"]
 NOTEBOOK = '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'
 
 

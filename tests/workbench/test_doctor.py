@@ -133,3 +133,13 @@ def test_missing_browser_is_a_note(monkeypatch: pytest.MonkeyPatch):
     """No lesson's thread needs Chromium."""
     monkeypatch.setenv("PATH", "")
     assert doctor.chromium().mark is Mark.NOTE
+
+
+def test_missing_nginx_is_a_note(monkeypatch: pytest.MonkeyPatch):
+    """No lesson's thread needs nginx; where it is missing, the line says how to get it."""
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    finding = doctor.nginx()
+    assert finding.mark is Mark.NOTE
+    assert "apt install nginx" in finding.cure
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: "/usr/sbin/nginx")
+    assert doctor.nginx().mark is Mark.GOOD

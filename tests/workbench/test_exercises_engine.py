@@ -63,7 +63,7 @@ def test_the_catalogue_lists_keys_in_order(demo):
     ("key", "sentence"),
     [
         ("98.7", "there is no exercise 98.7: chapter 98 has 98.1, 98.2"),
-        ("97.1", "did you mean 98.1?"),
+        ("198.1", "did you mean 98.1?"),
         (98.1, 'write the number in quotes: "98.1"'),
     ],
 )

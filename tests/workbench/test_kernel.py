@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 import time
 
 import psutil
 import pytest
-from sse_starlette.sse import AppStatus, _ensure_watcher_started_on_this_loop
 
 from labkit.testing.kernels import RealKernel
-from labkit.workbench.kernel import reset_sse_starlette, sh
+from labkit.workbench.kernel import AT_OUR_WORD, sh
 
 IDLE_CELL = """
 import asyncio
@@ -77,19 +77,8 @@ async def test_a_cancelled_sh_leaves_no_process():
     assert set(psutil.Process().children(recursive=True)) == before
 
 
-async def test_sse_starlette_is_put_back():
-    """The sticky flag is taken back and the watcher ended."""
-    _ensure_watcher_started_on_this_loop()
-    AppStatus.should_exit = True
-    reset_sse_starlette()
-    assert AppStatus.should_exit is False
-    await asyncio.sleep(0)
-    names = [task.get_coro().__qualname__ for task in asyncio.all_tasks()]
-    assert "_shutdown_watcher" not in names
-
-
-async def test_without_sse_starlette_there_is_nothing_to_put_back(monkeypatch):
-    """The reset neither needs nor imports sse-starlette."""
-    monkeypatch.delitem(sys.modules, "sse_starlette.sse")
-    reset_sse_starlette()
-    assert "sse_starlette.sse" not in sys.modules
+def test_a_command_does_not_begin_when_nobody_says_the_word():
+    """A kernel that died between the spawn and the watchdog leaves no command behind."""
+    command = ["/bin/sh", "-c", AT_OUR_WORD + "echo begun"]
+    ended = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True)
+    assert (ended.stdout, ended.stderr) == (b"", b"")

@@ -258,7 +258,7 @@ def test_main_prints_a_line_for_each_claim_and_the_total(tree, capsys):
     assert audit.main(*arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == f"{LINES['1.1-b']} · cell verdict-b"
-    assert lines[-1] == "1 of 2 patterns, 0 gaps"
+    assert lines[-1] == "1 of 2 patterns · 0 of 1 checklist items, 0 gaps"
     write(tree, leave_out="1.1-a")
     assert audit.main(*arguments) == 1
 
@@ -276,6 +276,28 @@ def test_the_summary_counts_claims_by_verdict(book):
     assert (lines[0], lines[-1]) == (START, END)
     assert "1 of 2 patterns" in lines[1]
     assert lines[-2] == "| 1.1 Connection manager | 1 | 1 | 1 |"
+
+
+def test_the_summary_has_a_table_for_each_other_kind_that_is_answered(tmp_path):
+    """With the verdict of each row, once its chapter is written."""
+    whole = read(tmp_path, ROWS.replace("chapters = [1]", "chapters = [1, 2]"))
+    lines = ledger.summary(whole).splitlines()
+    assert lines[1].startswith("1 of 2 patterns · 1 of 1 checklist items.")
+    assert lines[-4:-1] == [
+        "| Checklist item of the guide | as written | holds with |",
+        "|---|---|---|",
+        "| Resource cleanup | holds |  |",
+    ]
+
+
+def test_the_overview_and_the_answers_show_the_shipped_ledger():
+    """One row for each pattern, and one for each answered claim of another kind."""
+    assert len(ledger.overview().rows) == 39
+    assert ledger.answers("takeaway").headers == (
+        "part", "the guide says", "as written", "holds with"
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="checklist, takeaway, choice"):
+        ledger.answers("pattern")
 
 
 def test_the_shipped_ledger_is_sound():

@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from labkit.workbench.plots import LiveBars, latency_histogram, received_bars, timeline
+from labkit.workbench.plots import LiveBars, curves, latency_histogram, received_bars, timeline
 
 PNG = b"\x89PNG"
 
@@ -30,6 +30,14 @@ def test_bars_and_timeline_draw_clients_that_got_nothing():
     assert timeline(
         {"ada": [0.1, 0.2], "eve": []}, marks={"freeze": 0.1}, verdict="v"
     ).png.startswith(PNG)
+
+
+def test_curves_draw_a_line_for_each_name_on_either_kind_of_axis():
+    """The words are the caller's; the axes say what lies along them."""
+    series = {"one": [(1, 2), (2, 3)], "two": [(1, 1)]}
+    for log in (False, True):
+        plot = curves(series, verdict="one above two", title="Title", x="s", y="MiB", log=log)
+        assert str(plot) == "Title: one above two"
 
 
 def test_name_without_a_font_draws_without_a_warning():

@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from labkit.sse import Event, encode
 from labkit.testing.clients import SSEClient, WebSocketClient
 from labkit.testing.server import LiveServer
-from labkit.workbench.scenes import Heard, flood, received, until
+from labkit.workbench.scenes import Heard, flood, received
 
 
 @pytest.fixture
@@ -105,10 +105,3 @@ async def test_a_publisher_that_fails_raises():
     """A mistake in the lesson's own code is not taken for a verdict."""
     with pytest.raises(ZeroDivisionError):
         await flood(lambda n: 1 // (n - 1))
-
-
-async def test_until_has_a_deadline():
-    """What does not happen is said in a sentence."""
-    await until(lambda: True)
-    with pytest.raises(TimeoutError, match=r"did not happen in 0\.02 s"):
-        await until(lambda: False, timeout_s=0.02)

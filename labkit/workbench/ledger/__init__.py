@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from labkit.workbench.ledger.evidence import LedgerMismatch, fact, verdict
 from labkit.workbench.ledger.rows import Claim, Ledger, LedgerError, Part, read
-from labkit.workbench.ledger.table import recap, summary
+from labkit.workbench.ledger.table import answers, overview, recap, summary
 
 __all__ = [
     "Claim",
@@ -17,8 +17,10 @@ __all__ = [
     "LedgerError",
     "LedgerMismatch",
     "Part",
+    "answers",
     "fact",
     "main",
+    "overview",
     "read",
     "recap",
     "summary",

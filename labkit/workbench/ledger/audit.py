@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from labkit.workbench.ledger.rows import LEDGER, Claim, Ledger, read
-from labkit.workbench.ledger.table import covered
+from labkit.workbench.ledger.table import coverage
 from labkit.workbench.notebooks import cells
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def gaps(ledger: Ledger, folder: Path = cells.FOLDER, root: Path = ROOT) -> list
         found += _cells(notebook, path.name, claims, ledger)
         found += [gap for claim in claims if (gap := _test_gap(claim, root))]
         found += [
-            f"pattern {part.id} {part.title} has no claim"
-            for part in ledger.patterns
+            f"{part.kind} {part.id} {part.title} has no claim"
+            for part in ledger.parts.values()
             if part.chapter == chapter and not ledger.of(part)
         ]
     return found
@@ -46,7 +46,7 @@ def main(path: Path = LEDGER, folder: Path = cells.FOLDER, root: Path = ROOT) ->
     found = gaps(ledger, folder, root)
     for gap in found:
         print(f"GAP {gap}")
-    print(f"{covered(ledger)} of {len(ledger.patterns)} patterns, {len(found)} gaps")
+    print(f"{coverage(ledger)}, {len(found)} gaps")
     return 1 if found else 0
 
 

@@ -66,10 +66,9 @@ class Ledger:
     parts: dict[str, Part]
     claims: dict[str, Claim]
 
-    @property
-    def patterns(self) -> list[Part]:
-        """The guide's patterns, in its order."""
-        return [part for part in self.parts.values() if part.kind == "pattern"]
+    def parts_of(self, kind: str) -> list[Part]:
+        """List the guide's parts of one kind, in its order."""
+        return [part for part in self.parts.values() if part.kind == kind]
 
     def chapter(self, claim: Claim) -> int:
         """Return the chapter that shows a claim."""
