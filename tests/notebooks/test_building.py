@@ -1,16 +1,15 @@
-"""Building the committed notebooks changes nothing."""
+"""Building a committed notebook changes nothing."""
 
 from __future__ import annotations
 
-import pytest
-
 from labkit.workbench.notebooks import build, cells
 
-NOTEBOOKS = cells.find()
 
+def test_building_changes_nothing(capsys):
+    """What is committed is what a fresh kernel says, to the byte.
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
-@pytest.mark.timeout(300)
-def test_building_changes_nothing(path, capsys):
-    """What is committed is what a fresh kernel says, to the byte."""
+    The notebook has a drawing, which nbval does not compare. All else of every notebook it does
+    compare, without a sanitiser, and the normal form of each is tested beside this.
+    """
+    (path,) = cells.FOLDER.glob("03_*.ipynb")
     assert build([path], check=True) == 0, capsys.readouterr().out

@@ -6,8 +6,8 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from labkit.testing.clients import WebSocketClient
 from labkit.testing.server import LiveServer
+from labkit.testing.waiting import until
 from labkit.workbench.exercises.engine import Exercise, expect, expect_equal, scene
-from labkit.workbench.scenes import until
 
 exercise = Exercise[type](
     "1.2",

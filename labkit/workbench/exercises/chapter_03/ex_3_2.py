@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope, Send
 from labkit.testing.clients import SSEClient
 from labkit.testing.faults import StalledStream
 from labkit.testing.server import LiveServer
+from labkit.testing.waiting import until
 from labkit.workbench.exercises.engine import Exercise, expect, expect_equal, scene
-from labkit.workbench.scenes import until
 
 Ticks = Callable[[list[str], int], AsyncIterator[dict[str, str]]]
 

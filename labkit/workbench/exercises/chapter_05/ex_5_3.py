@@ -12,8 +12,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from labkit.testing.clients import Disconnected, WebSocketClient
 from labkit.testing.server import LiveServer
+from labkit.testing.waiting import until
 from labkit.workbench.exercises.engine import Exercise, expect, expect_equal, scene
-from labkit.workbench.scenes import until
 
 EchoUntil = Callable[[WebSocket, float], Awaitable[None]]
 

@@ -15,8 +15,8 @@ from starlette.types import Message
 from labkit.testing.clients import WebSocketClient
 from labkit.testing.faults import reset
 from labkit.testing.server import LiveServer
+from labkit.testing.waiting import until
 from labkit.workbench.exercises.engine import Exercise, expect, expect_equal, scene
-from labkit.workbench.scenes import until
 
 Handle = Callable[[WebSocket, Any], Awaitable[None]]
 Converse = Callable[[WebSocket, Handle], Awaitable[None]]
