@@ -15,6 +15,8 @@ own `ClusterPubSub` asks one shard after the other, each with a time-out; here e
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -62,10 +64,8 @@ class Cluster(RedisCluster):
         Raises:
             RedisError: it failed, or there is no such node.
         """
-        try:
+        with _told_as_redis_error():
             return await super().execute_command(*args, **options)
-        except RedisClusterException as error:  # it is no RedisError
-            raise RedisConnectionError(str(error)) from error
 
     async def fresh_routes(self) -> None:
         """Ask the cluster again which node has which slots.
@@ -73,11 +73,9 @@ class Cluster(RedisCluster):
         Raises:
             RedisError: no node answers, or a slot is served by none.
         """
-        try:
+        with _told_as_redis_error():
             await self.initialize()
             await self.nodes_manager.initialize()
-        except RedisClusterException as error:
-            raise RedisConnectionError(str(error)) from error
 
     def node_of(self, channel: str) -> str:
         """Name the node that has a channel, as `host:port`.
@@ -85,10 +83,8 @@ class Cluster(RedisCluster):
         Raises:
             RedisError: no node has its slot.
         """
-        try:
+        with _told_as_redis_error():
             node = self.get_node_from_key(channel)
-        except RedisClusterException as error:
-            raise RedisConnectionError(str(error)) from error
         assert node is not None  # no replica was asked for
         return node.name
 
@@ -101,6 +97,14 @@ class Cluster(RedisCluster):
     def pubsub(self, *_: object, **__: object) -> Shards:  # type: ignore[override]
         """Hear channels of all shards."""
         return Shards(self)
+
+
+@contextmanager
+def _told_as_redis_error() -> Iterator[None]:
+    try:
+        yield
+    except RedisClusterException as error:  # it is no RedisError
+        raise RedisConnectionError(str(error)) from error
 
 
 @dataclass(slots=True, eq=False)
@@ -169,10 +173,9 @@ class Shards:
 
     async def aclose(self) -> None:
         """Leave every shard."""
-        for shard in self._shards.values():
-            if shard.task is not None:
-                shard.task.cancel()
         tasks = [shard.task for shard in self._shards.values() if shard.task is not None]
+        for task in tasks:
+            task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for shard in self._shards.values():
             await shard.pubsub.aclose()  # type: ignore[no-untyped-call]
@@ -198,13 +201,10 @@ class Shards:
                     continue
                 told = message | {"type": message["type"].removeprefix("s")}
                 if told["type"] == "unsubscribe" and told["channel"].decode() in self._of:
-                    break
+                    raise RedisConnectionError(f"{told['channel']!r} is on another shard now")  # noqa: TRY301
                 await self._messages.put(told)
         except Exception as error:  # noqa: BLE001 - whoever waits for messages hears of it
             await self._messages.put(error)
-        else:  # nobody gave it back
-            gone = RedisConnectionError(f"{told['channel']!r} is on another shard now")
-            await self._messages.put(gone)
 
 
 def connect(url: str, *, timeout_s: float, max_connections: int) -> Redis | Cluster:

@@ -179,10 +179,14 @@ class Service:
             prefix=KEYS, timeout_s=timeout_s,
         )  # fmt: skip
         self.logins = await stack.enter_async_context(
-            Budget(url, settings.logins, name="logins", when_down=WhenDown.CLOSED)
+            Budget(
+                url, settings.logins, name="logins", when_down=WhenDown.CLOSED, timeout_s=timeout_s
+            )
         )
         self.posts = await stack.enter_async_context(
-            Budget(url, settings.posts, name="posts", when_down=WhenDown.OPEN)
+            Budget(
+                url, settings.posts, name="posts", when_down=WhenDown.OPEN, timeout_s=timeout_s
+            )
         )
         self.topics = await stack.enter_async_context(
             SharedTopics(

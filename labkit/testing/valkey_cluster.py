@@ -90,6 +90,11 @@ class ValkeyCluster:
         known = str(self._shards)
         return all((s["cluster_state"], s["cluster_known_nodes"]) == ("ok", known) for s in states)
 
+    def repeated_bytes(self) -> int:
+        """Count what the nodes have repeated to each other of what was published."""
+        states = [ask(server, "CLUSTER INFO") for server in self.servers]
+        return sum(int(state["cluster_stats_pubsub_bytes_sent"]) for state in states)
+
     def shard_of(self, name: str) -> ValkeyServer:
         """Return the server that has a key or a sharded channel."""
         slot = key_slot(name.encode())

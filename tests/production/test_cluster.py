@@ -78,18 +78,13 @@ async def test_a_channel_is_on_the_shard_of_its_keys_alone(cluster):
 
 async def test_a_plain_channel_is_repeated_to_every_node_a_sharded_one_to_none(cluster):
     """So more nodes carry more messages on sharded channels alone."""
-
-    def repeated():
-        told = [ask(server, "CLUSTER INFO") for server in cluster.servers]
-        return sum(int(each["cluster_stats_pubsub_bytes_sent"]) for each in told)
-
-    before = repeated()
+    before = cluster.repeated_bytes()
     ask(cluster.servers[0], "PUBLISH", "hall", "hello")
-    plain = repeated()
+    plain = cluster.repeated_bytes()
     assert plain > before
     async with impatient(cluster) as topics:
         await heard(topics, Told(topics), 1)
-    assert repeated() == plain
+    assert cluster.repeated_bytes() == plain
 
 
 @pytest.mark.parametrize("topic", ["}", "}{", "{}", "a}b", "{x}y", "ä ö"])

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from types import SimpleNamespace
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -45,5 +46,5 @@ if __name__ == "__main__":
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
-    asyncio.run(main(type("Valkey", (), {"url": sys.argv[1]})))
+    asyncio.run(main(SimpleNamespace(url=sys.argv[1])))
     sys.stdout.write(json.dumps([told(span) for span in exporter.get_finished_spans()]))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nbformat import NotebookNode
 
-CELL_TIMEOUT_S = 60
+CELL_TIMEOUT_S = 120
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 PROGRAMS = {
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
