@@ -184,9 +184,7 @@ class Service:
             )
         )
         self.posts = await stack.enter_async_context(
-            Budget(
-                url, settings.posts, name="posts", when_down=WhenDown.OPEN, timeout_s=timeout_s
-            )
+            Budget(url, settings.posts, name="posts", when_down=WhenDown.OPEN, timeout_s=timeout_s)
         )
         self.topics = await stack.enter_async_context(
             SharedTopics(

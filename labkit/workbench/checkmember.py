@@ -138,7 +138,7 @@ async def heartbeat(target: Target) -> Found:
     raw.muted = True
     try:
         async with asyncio.timeout(CUT_OFF_S):
-            while not raw.eof:
+            while raw.closed is None:
                 await raw.read()
     except TimeoutError:
         return Found(False, "a peer that answers no ping stays")

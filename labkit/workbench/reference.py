@@ -33,7 +33,7 @@ GAUGE = "realtime_connections_active"
 """See `labkit.monitoring.metrics`."""
 HALL = "room:hall"
 PAUSE_S, PATIENCE_S = 0.05, 10.0
-QUICK = {"ping_interval_s": 1.0, "ping_timeout_s": 2.0, "idle_timeout_s": 2.5}
+QUICK = {"ping_interval_s": 0.5, "ping_timeout_s": 1.5, "idle_timeout_s": 3.0}
 """Short for a lesson, and long for a busy machine: who listens in a cell answers no ping."""
 
 
