@@ -97,20 +97,25 @@ class ValkeyCluster:
 
     def shard_of(self, name: str) -> ValkeyServer:
         """Return the server that has a key or a sharded channel."""
-        slot = key_slot(name.encode())
         for server in self.servers:
-            for first, last, (_, port, *_), *_ in ask(server, "CLUSTER SLOTS"):
-                if first <= slot <= last and port == server.port:
-                    return server
+            if _port_of(name, server) == server.port:
+                return server
         raise LookupError(f"nobody serves the slot of {name!r}")
 
     def move(self, name: str, to: ValkeyServer) -> None:
-        """Give the slot of a key or channel to another shard, keys included (Valkey 9)."""
+        """Give the slot of a key or channel to another shard, keys included (Valkey 9).
+
+        Raises:
+            ValkeyError: not all shards know of it in time.
+        """
         slot = key_slot(name.encode())
         node = ask(to, "CLUSTER MYID")
         source = self.shard_of(name)
         ask(source, "CLUSTER MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", node)
-        self._until(lambda: self.shard_of(name) is to, f"the slot of {name!r} did not move")
+        self._until(
+            lambda: all(_port_of(name, server) == to.port for server in self.servers),
+            f"the slot of {name!r} did not move",
+        )
 
     def _meet(self) -> None:
         first = self.servers[0]
@@ -126,6 +131,15 @@ class ValkeyCluster:
             if time.monotonic() > deadline:
                 raise ValkeyError(f"{otherwise} within {self._start_timeout_s:g} s")
             time.sleep(POLL_S)
+
+
+def _port_of(name: str, asked: ValkeyServer) -> int | None:
+    """Who has the slot of a key or channel, as one shard knows it; none for a moment of a move."""
+    slot = key_slot(name.encode())
+    for first, last, (_, port, *_), *_ in ask(asked, "CLUSTER SLOTS"):
+        if first <= slot <= last:
+            return int(port)
+    return None
 
 
 def ask(server: ValkeyServer, command: str, *words: str | bytes | int) -> Any:  # noqa: ANN401
