@@ -102,7 +102,9 @@ class Table:
             "<tr>" + "".join(f"<td{left}>{html.escape(cell)}</td>" for cell in row) + "</tr>"
             for row in self.rows
         )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        # Jupyter would set as mathematics what stands between two dollars.
+        plain = ' class="mathjax_ignore tex2jax_ignore"' if "$" in body else ""
+        return f"<table{plain}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 class Tabled:

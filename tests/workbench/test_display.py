@@ -24,6 +24,12 @@ def test_row_of_the_wrong_length_is_refused():
         table([(1, 2), (1,)], ("a", "b"))
 
 
+def test_dollars_are_no_mathematics():
+    """A directive of nginx has two of them. JupyterLab's MathJax leaves this class alone."""
+    html = table([("$a; $b",)], ("a",))._repr_mimebundle_()["text/html"]
+    assert '<table class="mathjax_ignore' in html
+
+
 def test_empty_table_shows_its_headers():
     """No row is a table too."""
     assert str(table([], ("a", "bc"))) == "a  bc\n─  ──"
