@@ -67,36 +67,37 @@ def _deflated(body: bytes) -> bytes:
 class _Turn:
     """The last batch and its bytes: connections that hear the same get the same."""
 
-    __slots__ = ("_messages", "_wire")
+    __slots__ = ("_deflate", "_form", "_messages", "_wire")
 
-    def __init__(self) -> None:
+    def __init__(self, *, deflate: bool) -> None:
+        self._deflate = deflate
+        self._form = "deflated frame" if deflate else "frame"
         self._messages: list[Outgoing] = []
         self._wire = b""
 
-    def wire(self, messages: list[Outgoing], *, deflate: bool) -> bytes:
+    def wire(self, messages: list[Outgoing]) -> bytes:
         """Join the frames of `messages`, each of which is made once."""
         if messages != self._messages:
             self._messages = messages
-            self._wire = b"".join([_made(each, deflate=deflate) for each in messages])
+            self._wire = b"".join([self._made(each) for each in messages])
         return self._wire
 
+    def _made(self, message: Outgoing) -> bytes:
+        made = message.made.get(self._form)
+        if made is None:
+            made = message.made[self._form] = frame(message.payload, deflate=self._deflate)
+        return made
 
-def _made(message: Outgoing, *, deflate: bool) -> bytes:
-    form = "deflated frame" if deflate else "frame"
-    made = message.made.get(form)
-    if made is None:
-        made = message.made[form] = frame(message.payload, deflate=deflate)
-    return made
+
+_PLAIN, _DEFLATED = _Turn(deflate=False), _Turn(deflate=True)  # of all connections of the process
 
 
 class FrameProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol, and a `Writer` for whoever looks into the scope for one."""
 
-    _turns = (_Turn(), _Turn())  # plain and deflated; of all connections of the process
-
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's
         super().__init__(config, *args, **kwargs)
-        self._deflate = False
+        self._turn, self._full = _PLAIN, False
         if config.ws_per_message_deflate:
             self.conn = ServerProtocol(
                 extensions=[
@@ -116,7 +117,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         """Offer the writer in the scope, before the application's first step."""
         super().handle_connect(event)
         if not self.close_sent:
-            self._deflate = bool(self.conn.extensions)
+            self._turn = _DEFLATED if self.conn.extensions else _PLAIN
             self.scope["extensions"][WRITER] = self  # type: ignore[assignment]  # typed for its own
 
     def handle_cont(self, event: Any) -> None:  # noqa: ANN401 - uvicorn's
@@ -128,16 +129,25 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         elif not self.close_sent:
             super().handle_cont(event)
 
+    def pause_writing(self) -> None:
+        """Note that the transport is full."""
+        super().pause_writing()
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """Note that it is not."""
+        super().resume_writing()
+        self._full = False
+
     @property
     def ready(self) -> bool:
-        """Whether the connection is open, and the transport takes bytes without waiting."""
-        return (
-            self.writable.is_set()
-            and self.handshake_complete
-            and not (self.close_sent or self.disconnected or self.transport.is_closing())
-        )
+        """Whether the connection is open, and the transport takes bytes without waiting.
+
+        Asked once for each delivery, so it calls nothing. A transport that is about to say that
+        the peer is gone takes one write in vain.
+        """
+        return self.handshake_complete and not (self._full or self.close_sent or self.disconnected)
 
     def write(self, messages: list[Outgoing]) -> None:
         """Write all of them at once."""
-        turn = self._turns[self._deflate]
-        self.transport.write(turn.wire(messages, deflate=self._deflate))
+        self.transport.write(self._turn.wire(messages))
