@@ -13,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import types
 from collections import deque
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 M = TypeVar("M")
+R = TypeVar("R")
 
 SEND = "labkit.send"
 """Key of the ASGI scope under which a middleware may have kept a `send` for what is written inline.
@@ -70,6 +71,27 @@ class Outlet(Protocol[M]):
 
     def flush(self) -> None:
         """Write what was taken."""
+
+
+class Once(Generic[M, R]):
+    """Makes something of a turn's messages: outlets that are given the same get the same.
+
+    Args:
+        make: makes it. Only the last is kept.
+    """
+
+    __slots__ = ("_made", "_make", "_messages")
+
+    def __init__(self, make: Callable[[list[M]], R]) -> None:
+        self._make = make
+        self._messages: list[M] = []
+        self._made = make([])
+
+    def __call__(self, messages: list[M]) -> R:
+        """Return what is made of them."""
+        if messages != self._messages:
+            self._messages, self._made = messages, self._make(messages)
+        return self._made
 
 
 class Post(Generic[M]):

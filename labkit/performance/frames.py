@@ -17,6 +17,7 @@ Chapter 7.
 from __future__ import annotations
 
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -24,6 +25,7 @@ from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFact
 from websockets.server import ServerProtocol
 
 from labkit.architecture.codes import CloseCode
+from labkit.architecture.inline import Once
 from labkit.websocket.session import WRITER
 
 if TYPE_CHECKING:
@@ -64,32 +66,19 @@ def _deflated(body: bytes) -> bytes:
     return (deflater.compress(body) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
-class _Turn:
-    """The last batch and its bytes: connections that hear the same get the same."""
-
-    __slots__ = ("_deflate", "_form", "_messages", "_wire")
-
-    def __init__(self, *, deflate: bool) -> None:
-        self._deflate = deflate
-        self._form = "deflated frame" if deflate else "frame"
-        self._messages: list[Outgoing] = []
-        self._wire = b""
-
-    def wire(self, messages: list[Outgoing]) -> bytes:
-        """Join the frames of `messages`, each of which is made once."""
-        if messages != self._messages:
-            self._messages = messages
-            self._wire = b"".join([self._made(each) for each in messages])
-        return self._wire
-
-    def _made(self, message: Outgoing) -> bytes:
-        made = message.made.get(self._form)
-        if made is None:
-            made = message.made[self._form] = frame(message.payload, deflate=self._deflate)
-        return made
+def _joined(messages: list[Outgoing], *, deflate: bool) -> bytes:
+    return b"".join([_made(each, deflate=deflate) for each in messages])
 
 
-_PLAIN, _DEFLATED = _Turn(deflate=False), _Turn(deflate=True)  # of all connections of the process
+def _made(message: Outgoing, *, deflate: bool) -> bytes:
+    form = "deflated frame" if deflate else "frame"
+    made = message.made.get(form)
+    if made is None:
+        made = message.made[form] = frame(message.payload, deflate=deflate)
+    return made
+
+
+_PLAIN, _DEFLATED = Once(partial(_joined, deflate=False)), Once(partial(_joined, deflate=True))
 
 
 class FrameProtocol(WebSocketsSansIOProtocol):
@@ -97,7 +86,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's
         super().__init__(config, *args, **kwargs)
-        self._turn, self._full = _PLAIN, False
+        self._wire, self._full = _PLAIN, False
         if config.ws_per_message_deflate:
             self.conn = ServerProtocol(
                 extensions=[
@@ -117,7 +106,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         """Offer the writer in the scope, before the application's first step."""
         super().handle_connect(event)
         if not self.close_sent:
-            self._turn = _DEFLATED if self.conn.extensions else _PLAIN
+            self._wire = _DEFLATED if self.conn.extensions else _PLAIN
             self.scope["extensions"][WRITER] = self  # type: ignore[assignment]  # typed for its own
 
     def handle_cont(self, event: Any) -> None:  # noqa: ANN401 - uvicorn's
@@ -150,4 +139,4 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     def write(self, messages: list[Outgoing]) -> None:
         """Write all of them at once."""
-        self.transport.write(self._turn.wire(messages))
+        self.transport.write(self._wire(messages))

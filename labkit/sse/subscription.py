@@ -14,7 +14,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from labkit.architecture.backlog import Backlog, Overflow
-from labkit.architecture.inline import Turn
+from labkit.architecture.inline import Once, Turn
 from labkit.sse.format import Event, encode, encode_silent
 from labkit.sse.history import GapReason, Position, Recovered, Reset
 
@@ -41,6 +41,13 @@ class Batch(NamedTuple):
 
     wire: bytes
     events: int
+
+
+def _live(entries: list[Entry]) -> Batch:
+    return Batch(b"".join([each.wire for each in entries]), len(entries))
+
+
+_LIVE = Once(_live)
 
 
 class _Wake:
@@ -152,7 +159,7 @@ class Subscription:
         behind = waiting or untold or self.ended is not None
         fits = size <= waiting.max_bytes and len(entries) <= waiting.max_items
         if self._write is not None and fits and not behind:
-            self._offer(Batch(b"".join([each.wire for each in entries]), len(entries)))
+            self._offer(_LIVE(entries))
         else:
             for each in entries:
                 self.put(each)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from labkit.architecture.inline import MAX_POST, Turn, begin
+from labkit.architecture.inline import MAX_POST, Once, Turn, begin
 
 
 async def sent(steps, seen):
@@ -168,3 +168,11 @@ async def test_an_outlet_that_fails_takes_no_other_with_it():
     await asyncio.sleep(0)
     assert faults == [fault]
     assert (first.got, last.got) == (["all"], ["all"])
+
+
+def test_what_is_made_of_a_turn_is_made_once():
+    """Whoever is given the same gets the very same; other messages are made anew."""
+    made = []
+    once = Once(lambda messages: made.append(list(messages)) or len(made))
+    assert [once([1, 2]), once([1, 2]), once([2, 1]), once([1, 2])] == [2, 2, 3, 4]
+    assert made == [[], [1, 2], [2, 1], [1, 2]]

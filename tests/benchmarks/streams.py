@@ -6,6 +6,7 @@ from pathlib import Path
 from labkit.workbench.benchstand import Stand, rounds, standing
 
 SCRIPT = Path(__file__).parent / "contenders" / "over_streams.py"
+KEEP_ALIVE_S = 15  # of all but the guide: less would see all of their pings, or none
 NAMES = ("sock.send", "guide", "labkit", "StreamingResponse", "sse-starlette", "fastapi.sse")
 
 
@@ -17,7 +18,7 @@ async def run(bench):
     ]
     async with standing(stands, bench.say) as there:
         await rounds(there, 1, lambda each: each.publish(2))  # to warm up
-        await at_rest(bench, there, 0.05 if bench.small else 4)
+        await at_rest(bench, there, 0.05 if bench.small else KEEP_ALIVE_S)
         fast = await rounds(there, count, lambda each: each.publish(turns))
         paced = await rounds(there, 1, lambda each: each.publish(turns, every_s=0.1))
         latencies = {name: samples[0] for name, samples in paced.items()}
