@@ -16,10 +16,8 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from labkit.workbench.display import Live, is_static
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 _BLUE, _VERMILION, _GREEN, _PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 STYLES = ((_BLUE, "-", "o"), (_VERMILION, "--", "s"), (_GREEN, "-.", "D"), (_PINK, ":", "^"))
@@ -85,26 +83,6 @@ def latency_histogram(
     axes[-1].set_xscale("log")
     axes[-1].xaxis.set_major_formatter("{x:g}")
     axes[-1].set_xlabel("milliseconds from send to receive, logarithmic")
-    return Plot(png_of(figure, title), f"{title}: {verdict}")
-
-
-def received_bars(
-    received: Mapping[str, int],
-    *,
-    verdict: str,
-    sent: int | None = None,
-    title: str = "Messages received",
-) -> Plot:
-    """Draw how many messages each client has received, against how many were sent to it."""
-    figure, (axis,) = new_figure(height=0.42 * max(1, len(received)) + 1.0)
-    bars = axis.barh(list(received), list(received.values()), color=_BLUE, height=0.62)
-    axis.bar_label(bars, padding=4, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
-    axis.invert_yaxis()
-    axis.set_xlim(0, 1.12 * max([1, sent or 0, *received.values()]))
-    if sent is not None:
-        axis.axvline(sent, color=_VERMILION, linestyle="--", linewidth=1.4)
-        axis.annotate(f"{sent} sent ", (sent, 1.02), xycoords=("data", "axes fraction"), ha="right")
-    axis.set_xlabel("messages")
     return Plot(png_of(figure, title), f"{title}: {verdict}")
 
 
@@ -177,30 +155,6 @@ def curves(
     axis.set_ylabel(y)
     axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return Plot(png_of(figure, title), f"{title}: {verdict}")
-
-
-class LiveBars(Live):
-    """Bars of what each client has received, redrawn while the cell runs.
-
-    Use as a context manager and call `changed` at every message. Where displays are static, the
-    final bars are displayed once.
-
-    Args:
-        received: Returns the number of messages by client, now.
-        verdict: Returns what the final picture shows, in words that are always the same.
-        sent: Messages that were sent to each client, if that is to be drawn.
-    """
-
-    def __init__(
-        self,
-        received: Callable[[], Mapping[str, int]],
-        *,
-        verdict: Callable[[], str],
-        sent: int | None = None,
-    ) -> None:
-        super().__init__(
-            lambda: received_bars(received(), verdict=verdict(), sent=sent), static=is_static()
-        )
 
 
 def new_figure(*, rows: int = 1, height: float) -> tuple[Any, list[Any]]:

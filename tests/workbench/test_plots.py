@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from labkit.workbench.plots import LiveBars, curves, latency_histogram, received_bars, timeline
+from labkit.workbench.plots import curves, latency_histogram, timeline
 
 PNG = b"\x89PNG"
 
@@ -24,9 +24,8 @@ def test_histogram_of_nothing_is_refused():
         latency_histogram({"poll": [1.0], "queue": []}, verdict="")
 
 
-def test_bars_and_timeline_draw_clients_that_got_nothing():
+def test_timeline_draws_clients_that_got_nothing():
     """No message at all is a result, not an error."""
-    assert received_bars({"ada": 3, "eve": 0}, sent=3, verdict="eve none").png.startswith(PNG)
     assert timeline(
         {"ada": [0.1, 0.2], "eve": []}, marks={"freeze": 0.1}, verdict="v"
     ).png.startswith(PNG)
@@ -44,13 +43,13 @@ def test_name_without_a_font_draws_without_a_warning():
     """A client may be called anything; stderr stays empty."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        received_bars({"日本": 1}, verdict="v")
+        timeline({"日本": [0.1]}, verdict="v")
 
 
 def test_bundle_has_the_picture_and_its_words():
     """What is not compared comes with what is."""
-    bundle = received_bars({"ada": 1}, verdict="all")._repr_mimebundle_()
-    assert bundle["text/plain"] == "Messages received: all"
+    bundle = latency_histogram({"ada": [1.0]}, verdict="all")._repr_mimebundle_()
+    assert bundle["text/plain"] == "Latency: all"
     assert bundle["image/png"].startswith("iVBOR")
 
 
@@ -58,29 +57,16 @@ def test_displaying_a_plot_prints_its_words(capsys, monkeypatch):
     """The words are seen beside the picture, not only where pictures are missing."""
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda data, **_: shown.append(data))
-    received_bars({"ada": 1}, verdict="all")._ipython_display_()
+    latency_histogram({"ada": [1.0]}, verdict="all")._ipython_display_()
     assert len(shown) == 1
-    assert capsys.readouterr().out == "Messages received: all\n"
-
-
-def test_live_bars_are_drawn_once_when_static(monkeypatch):
-    """In a test or a build only the final bars are displayed."""
-    monkeypatch.setenv("LABKIT_CI", "1")
-    shown, received = [], {"ada": 0}
-    monkeypatch.setattr(
-        "IPython.display.display", lambda data, **_: shown.append(data["text/plain"])
-    )
-    with LiveBars(lambda: received, verdict=lambda: f"ada {received['ada']}") as bars:
-        received["ada"] = 7
-        bars.changed()
-    assert shown == ["Messages received: ada 7"]
+    assert capsys.readouterr().out == "Latency: all\n"
 
 
 def test_matplotlib_is_loaded_only_when_something_is_drawn():
     """Importing the module costs nothing, drawing needs no pyplot."""
     code = (
         "import sys; from labkit.workbench import plots; assert 'matplotlib' not in sys.modules;"
-        "plots.received_bars({'ada': 1}, verdict='v');"
+        "plots.latency_histogram({'ada': [1.0]}, verdict='v');"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=50)
