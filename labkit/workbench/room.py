@@ -39,9 +39,8 @@ class Room:
 
     async def join(self, name: str = "ada", *topics: str) -> WebSocketClient:
         """Connect a client and let it listen to topics. It leaves when the room closes."""
-        client = await WebSocketClient.connect(
-            f"{self.server.ws_url}/ws", name=name, timeout_s=self.patience_s
-        )
+        client = await WebSocketClient.connect(f"{self.server.ws_url}/ws", name=name)
+        client.timeout_s = self.patience_s
         await self._clients.enter_async_context(client)
         for topic in topics:
             await client.send({"type": "subscribe", "topic": topic})
