@@ -88,7 +88,7 @@ class Once(Generic[M, R]):
         self._made = make([])
 
     def __call__(self, messages: list[M]) -> R:
-        """Return what is made of them."""
+        """Return what is made of them; nobody changes the list afterwards."""
         if messages != self._messages:
             self._messages, self._made = messages, self._make(messages)
         return self._made

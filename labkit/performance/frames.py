@@ -86,7 +86,8 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's
         super().__init__(config, *args, **kwargs)
-        self._wire, self._full = _PLAIN, False
+        self._wire = _PLAIN
+        self._full = self._closing = False
         if config.ws_per_message_deflate:
             self.conn = ServerProtocol(
                 extensions=[
@@ -118,6 +119,16 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         elif not self.close_sent:
             super().handle_cont(event)
 
+    def handle_close(self, event: Any) -> None:  # noqa: ANN401 - uvicorn's
+        """Answer the peer's close frame; nothing may follow it (RFC 6455 §5.5.1)."""
+        self._closing = True
+        super().handle_close(event)
+
+    def shutdown(self) -> None:
+        """Send 1012 when the server stops; nothing may follow it either."""
+        self._closing = True
+        super().shutdown()
+
     def pause_writing(self) -> None:
         """Note that the transport is full."""
         super().pause_writing()
@@ -132,10 +143,10 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     def ready(self) -> bool:
         """Whether the connection is open, and the transport takes bytes without waiting.
 
-        Asked once for each delivery, so it calls nothing. A transport that is about to say that
-        the peer is gone takes one write in vain.
+        Asked once for each delivery, so it calls nothing.
         """
-        return self.handshake_complete and not (self._full or self.close_sent or self.disconnected)
+        ended = self._closing or self.close_sent or self.disconnected
+        return self.handshake_complete and not (self._full or ended)
 
     def write(self, messages: list[Outgoing]) -> None:
         """Write all of them at once."""

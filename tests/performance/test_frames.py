@@ -27,6 +27,17 @@ class Counting(FrameProtocol):
     """Counts what reaches the transport, from the moment it is told to."""
 
     writes: list[int]
+    ready_after_close: list[bool]
+
+    def handle_close(self, event):
+        """Note whether anything could still be written."""
+        super().handle_close(event)
+        type(self).ready_after_close.append(self.ready)
+
+    def shutdown(self):
+        """Note the same when the server stops."""
+        super().shutdown()
+        type(self).ready_after_close.append(self.ready)
 
     def write(self, messages):
         """Note how many messages one write has."""
@@ -38,7 +49,7 @@ class House:
     """Some listeners of one topic, on a server with frames."""
 
     def __init__(self, **options):
-        self.protocol = type("Protocol", (Counting,), {"writes": []})
+        self.protocol = type("Protocol", (Counting,), {"writes": [], "ready_after_close": []})
         self.app, self.manager, router = FastAPI(), Manager(), Router()
         add_subscriptions(router, self.manager, may_subscribe=lambda *_: True)
         self.server = LiveServer(self.app, ws=self.protocol, **options)
@@ -158,6 +169,16 @@ async def test_clients_with_and_without_deflate_hear_the_same():
         house.manager.publish("news", message)
         assert await plain.receive() == await deflated.receive() == message.payload
     assert set(message.made) == {"frame", "deflated frame"}
+
+
+async def test_nothing_is_written_after_a_close_frame():
+    """RFC 6455 §5.5.1, when the peer closes and when the server stops."""
+    house = House()
+    async with house.server:
+        first, _stays = await house.join(2)
+        await first.close()
+        await until(lambda: house.protocol.ready_after_close == [False])
+    assert house.protocol.ready_after_close == [False, False]
 
 
 async def test_a_reader_that_stalls_is_closed_as_before():
