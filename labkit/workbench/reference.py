@@ -32,7 +32,7 @@ SECRET = "for a laboratory, and known to everybody who reads this"  # noqa: S105
 GAUGE = "realtime_connections_active"
 """See `labkit.monitoring.metrics`."""
 HALL = "room:hall"
-PAUSE_S, PATIENCE_S = 0.05, 10.0
+PAUSE_S, PATIENCE_S = 0.05, 30.0
 QUICK = {"ping_interval_s": 0.5, "ping_timeout_s": 1.5, "idle_timeout_s": 3.0}
 """Short for a lesson, and long for a busy machine: who listens in a cell answers no ping."""
 
@@ -138,7 +138,11 @@ async def listen(
     """Open a user's event stream of the hall, at a worker or at a proxy."""
     headers = (await target.member(target.process, user)).headers
     return await SSEClient.connect(
-        f"{url}/events?topic={HALL}", last_event_id=last_event_id, headers=headers, name=user
+        f"{url}/events?topic={HALL}",
+        last_event_id=last_event_id,
+        headers=headers,
+        name=user,
+        timeout_s=PATIENCE_S,
     )
 
 

@@ -16,7 +16,7 @@ from labkit.testing.valkey import ValkeyServer
 from labkit.testing.waiting import until
 
 START_S = 60.0  # of two processes that import everything, on a busy machine
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 CROWD = 100  # of each kind
 BACK_S = 0.2
 AWAY = (Disconnected, Rejected, Silence, Unreachable)
@@ -33,7 +33,7 @@ SETTINGS = {
     "LABKIT_LOG_LEVEL": "error",
 }
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(360)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ CLIENTS = 100  # of each kind
 START_AND_EXIT_S = 5.0  # of the process itself, on a busy machine
 
 pytestmark = pytest.mark.timeout(180)
+PATIENCE_S = 30.0  # of each of two hundred clients of one loop, on a busy machine
 
 
 def draining(port):
@@ -122,10 +123,12 @@ class Crowd:
         """Connect them all."""
         self.sockets, self.streams = [], []
         for _ in range(CLIENTS):
-            self.sockets.append(await WebSocketClient.connect(f"{process.ws_url}/ws"))
-            stream = await SSEClient.connect(f"{process.url}/events")
+            self.sockets.append(
+                await WebSocketClient.connect(f"{process.ws_url}/ws", timeout_s=PATIENCE_S)
+            )
+            stream = await SSEClient.connect(f"{process.url}/events", timeout_s=PATIENCE_S)
             self.streams.append(await stack.enter_async_context(stream))
-        self.busy = await WebSocketClient.connect(f"{process.ws_url}/ws")
+        self.busy = await WebSocketClient.connect(f"{process.ws_url}/ws", timeout_s=PATIENCE_S)
         await self.busy.send("work")
 
 
